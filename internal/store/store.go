@@ -133,6 +133,8 @@ type Changes struct {
 	History   []HistoryPoint
 	Activity  []Activity
 	Counters  []Delta
+	Failures  []Failure // inserted or replaced
+	Recovered []int64   // NFTs that leave the failed list, if they are on it
 }
 
 // NFT is a registered NFT.
@@ -262,6 +264,12 @@ const (
 	Withdrawn ActivityKind = "withdrawn" // the last opinion behind a score is gone, and so is the score
 	Deferred  ActivityKind = "deferred"  // a trigger was suppressed and the NFT marked due
 	Failed    ActivityKind = "failed"
+
+	RunStarted      ActivityKind = "run_started"
+	RunEnded        ActivityKind = "run_ended"
+	Paused          ActivityKind = "paused"
+	Resumed         ActivityKind = "resumed"
+	SettingsChanged ActivityKind = "settings_changed"
 )
 
 // Activity is an entry of the log of what was computed and why.
@@ -278,7 +286,9 @@ type Activity struct {
 	POABefore *float64 // nil for none
 	POA       *float64
 	Vote      int64  // the latest vote that is in it
-	Detail    string // an error, or who asked
+	Run       int64  // the run it belongs to, 0 for none
+	Who       string // the person, key or program behind it, "" for a vote
+	Detail    string // an error, or what happened in words
 }
 
 // Counter names that are kept by collection. POA and confidence sums are in

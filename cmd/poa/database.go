@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"poa/internal/config"
+	"poa/internal/publish"
+	"poa/internal/store"
+	"poa/internal/store/postgres"
+	"poa/internal/store/sqlite"
+)
+
+// who is named as the author of what the command line changes.
+const who = "command line"
+
+// database returns the database in force. Its String is without password.
+func (m *Main) database() config.Database {
+	db, err := config.ParseDatabase(m.config.Database)
+	if err != nil {
+		panic("a database setting passed its check and cannot be read: " + err.Error())
+	}
+	return db
+}
+
+// open opens the database, whatever its schema. The stores' errors name it.
+func (m *Main) open(ctx context.Context) (err error) {
+	db := m.database()
+	if db.Engine == config.SQLite {
+		m.store, err = asStore(sqlite.Open(ctx, db.Path))
+	} else {
+		m.store, err = asStore(postgres.Open(ctx, db.URL))
+	}
+	return err
+}
+
+// asStore keeps a failed open from becoming a store that is not nil.
+func asStore[S store.Store](s S, err error) (store.Store, error) {
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// openToWrite opens the database and creates its tables where poa has not
+// touched it.
+func (m *Main) openToWrite(ctx context.Context) error {
+	if err := m.open(ctx); err != nil {
+		return err
+	}
+	have, want, err := m.schema(ctx)
+	if err != nil {
+		return err
+	}
+	if have == 0 {
+		if err := m.store.Migrate(ctx); err != nil {
+			return fmt.Errorf("creating the tables of %s: %w", m.database(), err)
+		}
+		return nil
+	}
+	return m.fits(have, want)
+}
+
+// openToRead opens a database that has data already, without making one.
+func (m *Main) openToRead(ctx context.Context) error {
+	db := m.database()
+	if db.Engine == config.SQLite {
+		if _, err := os.Stat(db.Path); errors.Is(err, fs.ErrNotExist) {
+			return m.untouched()
+		}
+	}
+	if err := m.open(ctx); err != nil {
+		return err
+	}
+	have, want, err := m.schema(ctx)
+	if err != nil {
+		return err
+	}
+	if have == 0 {
+		return m.untouched()
+	}
+	return m.fits(have, want)
+}
+
+func (m *Main) schema(ctx context.Context) (have, want int64, err error) {
+	if have, want, err = m.store.Schema(ctx); err != nil {
+		return 0, 0, fmt.Errorf("looking at the schema of %s: %w", m.database(), err)
+	}
+	return have, want, nil
+}
+
+func (m *Main) untouched() error {
+	return withHint(fmt.Errorf("the database %s is empty", m.database()),
+		"poa sample, or poa import FILE; or name another database with --database")
+}
+
+func (m *Main) fits(have, want int64) error {
+	switch {
+	case have < want:
+		return withHint(fmt.Errorf("the database %s has schema version %d; this program works with version %d", m.database(), have, want),
+			"poa migrate")
+	case have > want:
+		return withHint(fmt.Errorf("the database %s has schema version %d; this program knows versions up to %d", m.database(), have, want),
+			"use the newer program that made this database")
+	}
+	return nil
+}
+
+// policy fixes or checks the folding constants and returns what is in force.
+func (m *Main) policy(ctx context.Context) (*publish.Policy, error) {
+	constants := m.config.Scoring.Constants()
+	version, err := m.store.Prepare(ctx, constants, who, m.Now())
+	if err != nil {
+		return nil, fmt.Errorf("preparing %s: %w", m.database(), err)
+	}
+	return &publish.Policy{Constants: constants, Version: version, Rules: m.config.Trigger, AgingVotes: m.config.Batch.AgingVotes}, nil
+}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"runtime"
+	"runtime/debug"
+)
+
+type versionCommand struct{}
+
+func (c *versionCommand) Run(m *Main) error {
+	doc := struct {
+		Version  string `json:"version"`
+		Revision string `json:"revision,omitempty"`
+		Time     string `json:"time,omitempty"`
+		Modified bool   `json:"modified"`
+		Go       string `json:"go"`
+		Platform string `json:"platform"`
+	}{Version: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if info.Main.Version != "" {
+			doc.Version = info.Main.Version
+		}
+		for _, s := range info.Settings {
+			switch s.Key {
+			case "vcs.revision":
+				doc.Revision = s.Value
+			case "vcs.time":
+				doc.Time = s.Value
+			case "vcs.modified":
+				doc.Modified = s.Value == "true"
+			}
+		}
+	}
+	if m.cli.JSON {
+		return m.printJSON(doc)
+	}
+	m.printf("poa %s\n", doc.Version)
+	if doc.Revision != "" {
+		changed := ""
+		if doc.Modified {
+			changed = ", with changes"
+		}
+		m.printf("revision %s of %s%s\n", doc.Revision, doc.Time, changed)
+	}
+	m.printf("%s %s\n", doc.Go, doc.Platform)
+	return nil
+}

@@ -1,0 +1,103 @@
+package bench
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// tiny returns options for a run of a few seconds.
+func tiny() Options {
+	o := Defaults()
+	o.NFTs, o.Voters, o.Clients, o.Rounds, o.Votes = 60, 40, 20, 2, 300
+	o.Offered, o.OfferedFor = 200, time.Second/2
+	o.RecomputeNFTs, o.RecomputeVotes, o.RecomputeRounds = 50, 900, 2
+	o.PlainVotes, o.PlainClients = 60, 4
+	o.Sizes = []int{400, 900}
+	return o
+}
+
+func TestRunOnBothEngines(t *testing.T) {
+	o := tiny()
+	var told []string
+	o.Progress = func(what string) { told = append(told, what) }
+	report, err := Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Engines) != 2 || len(told) == 0 || report.Machine.Cores < 1 || report.Seconds <= 0 {
+		t.Fatalf("report %+v, told %q", report, told)
+	}
+	for i, name := range []string{SQLite, PostgreSQL} {
+		t.Run(name, func(t *testing.T) { checkEngine(t, report.Engines[i], name, &o) })
+	}
+}
+
+func checkEngine(t *testing.T, e *Engine, name string, o *Options) {
+	if e.Name != name || e.Version == "" || len(e.Durability) < 2 {
+		t.Errorf("engine %q, version %q, durability %q", e.Name, e.Version, e.Durability)
+	}
+	if len(e.Throughput) != len(cases()) {
+		t.Fatalf("%d cases of throughput", len(e.Throughput))
+	}
+	for _, c := range e.Throughput {
+		t.Run(c.Case, func(t *testing.T) { checkThroughput(t, &c, name == PostgreSQL, o) })
+	}
+	if all := e.Throughput[1]; all.Triggered != 1 {
+		t.Errorf("where every vote is to trigger, %v of them did", all.Triggered)
+	}
+	if usual, first := e.Throughput[0], e.Throughput[2]; first.Statements <= usual.Statements {
+		t.Errorf("first votes need %v statements each, no more than %v", first.Statements, usual.Statements)
+	}
+	l := e.Latency
+	if l.All.Count != 100 || l.Triggered.Count < 1 || l.Triggered.Count >= l.All.Count || l.Taken <= 0 || l.Group < 1 {
+		t.Errorf("latency %+v", l)
+	}
+	for _, q := range []Quantiles{l.All, l.Triggered} {
+		if !slices.IsSorted([]float64{0, q.P50, q.P95, q.P99, q.Max}) {
+			t.Errorf("quantiles do not ascend: %+v", q)
+		}
+	}
+	if c := e.Recompute; c.NFTs != o.RecomputeNFTs || c.Votes != o.RecomputeVotes || c.Differ > 1 {
+		t.Errorf("recompute %+v", c)
+	}
+	checkSpreads(t, e.Recompute.Ratio, e.Recompute.Exact, e.Recompute.SQL)
+	if len(e.Plain) != 2 {
+		t.Fatalf("plain ways: %+v", e.Plain)
+	}
+	for _, p := range e.Plain {
+		if p.Votes != o.PlainVotes || p.Rate <= 0 || (p.Statements >= 7) != (name == PostgreSQL) || (p.Written > 0) != (name == PostgreSQL) {
+			t.Errorf("plain way %+v", p)
+		}
+	}
+	if len(e.Growth) != 2 || e.Growth[1].VotesPerNFT <= e.Growth[0].VotesPerNFT {
+		t.Fatalf("growth %+v", e.Growth)
+	}
+	for i, g := range e.Growth {
+		if g.Votes != o.Sizes[i] || g.PerVote <= 0 || g.PerNFT <= 0 || (g.Written > 0) != (name == PostgreSQL) {
+			t.Errorf("growth %+v", g)
+		}
+	}
+}
+
+func checkThroughput(t *testing.T, c *Throughput, wal bool, o *Options) {
+	checkSpreads(t, c.Ratio, c.Ledger, c.Raw)
+	if c.Statements <= 0 || c.Triggered <= 0 || c.Triggered > 1 {
+		t.Errorf("%v statements a vote, %v of the votes triggered", c.Statements, c.Triggered)
+	}
+	if c.Group < 1 || c.Group > float64(o.Clients) || c.LargestGroup > int64(o.Clients) {
+		t.Errorf("%v votes in a commit, %d in the largest, by %d clients", c.Group, c.LargestGroup, o.Clients)
+	}
+	if (c.WrittenLedger > 0) != wal || (c.WrittenRaw > 0) != wal {
+		t.Errorf("%v and %v bytes written", c.WrittenLedger, c.WrittenRaw)
+	}
+}
+
+func checkSpreads(t *testing.T, spreads ...Spread) {
+	t.Helper()
+	for _, s := range spreads {
+		if s.Min <= 0 || s.Median < s.Min || s.Max < s.Median {
+			t.Errorf("spread %+v", s)
+		}
+	}
+}

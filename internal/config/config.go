@@ -1,0 +1,157 @@
+// Package config holds all settings of poa with their defaults and
+// explanations, and reads them from their layers: default, database, config file,
+// environment, flag; later ones win. Of each value it keeps where it comes
+// from.
+package config
+
+import (
+	"poa/internal/batch"
+	"poa/internal/scoring"
+	"poa/internal/trigger"
+)
+
+// Settings are the values of all settings. The koanf tags are their names,
+// sections joined with dots: scoring.folding.start_mean.
+type Settings struct {
+	Database string         `koanf:"database"`
+	Log      Log            `koanf:"log"`
+	Scoring  Scoring        `koanf:"scoring"`
+	Trigger  trigger.Rules  `koanf:"trigger"`
+	Batch    batch.Settings `koanf:"batch"`
+	Ledger   Ledger         `koanf:"ledger"`
+}
+
+// Log says what is logged, and how.
+type Log struct {
+	Level  string `koanf:"level"`  // one of Levels
+	Format string `koanf:"format"` // one of Formats
+}
+
+// Levels and Formats are the allowed values of Log.
+var (
+	Levels  = [...]string{"debug", "info", "warn", "error"}
+	Formats = [...]string{"text", "json"}
+)
+
+// Scoring holds the scoring constants.
+type Scoring struct {
+	Folding    scoring.Folding    `koanf:"folding"`
+	Publishing scoring.Publishing `koanf:"publishing"`
+}
+
+// Constants returns both kinds of constants together.
+func (s Scoring) Constants() scoring.Constants {
+	return scoring.Constants{Folding: s.Folding, Publishing: s.Publishing}
+}
+
+// Ledger holds the bounds of the vote intake.
+type Ledger struct {
+	MaxCommit int `koanf:"max_commit"`
+	MaxQueue  int `koanf:"max_queue"`
+}
+
+// Default returns the settings as they are where nothing is said.
+func Default() Settings {
+	return Settings{
+		Database: "sqlite:poa.db",
+		Log:      Log{Level: "info", Format: "text"},
+		Scoring:  Scoring{Folding: scoring.DefaultFolding(), Publishing: scoring.DefaultPublishing()},
+		Trigger:  trigger.Defaults(),
+		Batch:    batch.Defaults(),
+		Ledger:   Ledger{MaxCommit: 1000, MaxQueue: 20000},
+	}
+}
+
+// explanations says what each setting and section is for.
+func explanations() map[string]string {
+	return map[string]string{
+		"database": "sqlite:PATH, a path ending in .db, or a postgres:// URL",
+
+		"log":        "What is logged to standard error.",
+		"log.level":  "debug, info, warn or error",
+		"log.format": "text or json",
+
+		"scoring": "The constants of the score.",
+		"scoring.folding": "How votes shape means, sigmas, counts and voters.\n" +
+			"Fixed when a database is created; other values are refused afterwards.",
+		"scoring.folding.start_mean":             "Elo mean of an NFT nobody has judged",
+		"scoring.folding.start_sigma":            "its uncertainty, from sigma_min to sigma_max",
+		"scoring.folding.elo_scale":              "mean difference at which the odds are 10 to 1",
+		"scoring.folding.k":                      "largest step of a mean after a regular matchup",
+		"scoring.folding.super_k":                "largest step of a mean after a super matchup",
+		"scoring.folding.super_votes":            "votes that a super vote counts as, 1 to 1000",
+		"scoring.folding.sigma_noise":            "added to sigma, in quadrature, before each matchup",
+		"scoring.folding.sigma_decay":            "factor by which a matchup shrinks sigma, above 0 up to 1",
+		"scoring.folding.sigma_min":              "smallest sigma",
+		"scoring.folding.sigma_max":              "largest sigma",
+		"scoring.folding.reliability_start":      "reliability of a new voter",
+		"scoring.folding.reliability_min":        "smallest reliability",
+		"scoring.folding.reliability_max":        "largest reliability",
+		"scoring.folding.reliability_step":       "change of reliability by one judged vote, before the factors below",
+		"scoring.folding.reliability_base":       "share of the step that does not depend on the gap, 0 to 1",
+		"scoring.folding.reliability_gap_scale":  "mean difference that counts as a full gap",
+		"scoring.folding.reliability_rate":       "learning rate, 0 to 1",
+		"scoring.folding.reliability_min_judged": "judged votes before a voter's reliability weighs",
+
+		"scoring.publishing":                    "How ratings become scores. A change makes a new scoring version.",
+		"scoring.publishing.elo_floor":          "mean whose Elo component is 0",
+		"scoring.publishing.elo_ceiling":        "mean whose Elo component is 100",
+		"scoring.publishing.elo_weight":         "share of the Elo component; the three weights sum to 1",
+		"scoring.publishing.slider_weight":      "share of the slider component",
+		"scoring.publishing.fire_weight":        "share of the FIRE component",
+		"scoring.publishing.slider_neutral":     "slider component of an NFT without ratings, 0 to 100",
+		"scoring.publishing.fire_saturation":    "summed FIRE weight whose component is 100",
+		"scoring.publishing.sigma_scale":        "sigma at which confidence is 0",
+		"scoring.publishing.provisional_below":  "matchups below which a score is provisional",
+		"scoring.publishing.slider_prior_count": "weight of the calibration prior, in ratings",
+		"scoring.publishing.slider_prior_mean":  "mean of the calibration prior, 0 to 100",
+		"scoring.publishing.slider_prior_std":   "standard deviation of the calibration prior",
+		"scoring.publishing.slider_std_min":     "smallest spread a voter is credited with",
+		"scoring.publishing.slider_clamp":       "z beyond which a rating counts as the extreme",
+
+		"trigger":                     "When a vote computes the scores of its NFTs at once.",
+		"trigger.super":               "super votes",
+		"trigger.fire":                "FIRE votes, given or withdrawn",
+		"trigger.milestone":           "vote counts that cross a milestone",
+		"trigger.milestones":          "the milestones, ascending vote counts",
+		"trigger.milestone_high_from": "milestones from here have high priority",
+		"trigger.high_activity":       "many votes in a short time",
+		"trigger.high_activity_votes": "votes that are many, 2 to 5",
+		"trigger.high_activity_in":    "the time in which they are, such as 24h",
+
+		"batch":                    "The regular runs that compute what no vote has triggered.",
+		"batch.every":              "length of a window; runs begin on the clock",
+		"batch.size":               "NFTs of a run in fixed mode",
+		"batch.cap":                "longest time of a run",
+		"batch.delay":              "shortest pause between NFTs",
+		"batch.niceness":           "pause per work time",
+		"batch.new_share":          "share of the slots for NFTs without a score, 0 to 1",
+		"batch.longest_wait_every": "of so many new slots one goes to the NFT that has waited longest",
+		"batch.old_after":          "age from which a score is computed again",
+		"batch.aging_votes":        "votes from which a score is computed again when it is old",
+		"batch.mode":               "fixed, or adaptive: goes on in growing chunks while the database is healthy",
+
+		"batch.adaptive":                   "The bounds of adaptive pacing.",
+		"batch.adaptive.first_chunk":       "NFTs of the first chunk, and of the smallest later one",
+		"batch.adaptive.growth":            "NFTs by which a healthy step grows the chunk",
+		"batch.adaptive.chunk_max":         "NFTs of the largest chunk",
+		"batch.adaptive.decrease":          "factor of the chunk at an unhealthy step, between 0 and 1",
+		"batch.adaptive.delay":             "shortest pause between chunks while healthy",
+		"batch.adaptive.pause_max":         "to which the pause doubles while unhealthy",
+		"batch.adaptive.latency_tolerance": "database latency that is unhealthy, as a multiple of its baseline",
+		"batch.adaptive.latency_floor":     "a lower baseline counts as this",
+		"batch.adaptive.votes_waiting":     "waiting votes above which a run yields",
+		"batch.adaptive.sessions_per_core": "active database sessions per core above which it does",
+		"batch.adaptive.waiting_locks":     "sessions waiting for a lock above which it does",
+		"batch.adaptive.replication_lag":   "lag of the slowest replica above which it does",
+
+		"batch.retry":        "When an NFT whose computation failed is tried again.",
+		"batch.retry.first":  "wait after the first failure",
+		"batch.retry.factor": "factor by which each later wait is longer",
+		"batch.retry.tries":  "computations tried in all, before it stays on the failed list",
+
+		"ledger":            "The intake of votes.",
+		"ledger.max_commit": "votes that go into one commit at most",
+		"ledger.max_queue":  "votes that may wait; beyond that clients are asked to try again",
+	}
+}

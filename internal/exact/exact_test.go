@@ -1,0 +1,329 @@
+package exact_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"poa/internal/exact"
+	"poa/internal/ledger"
+	"poa/internal/publish"
+	"poa/internal/scoring"
+	"poa/internal/store"
+	"poa/internal/store/sqlite"
+	"poa/internal/verify"
+)
+
+var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// open returns a database with the NFTs n0 to n7 and n votes of all kinds.
+func open(t *testing.T, n int) (store.Store, *publish.Policy) {
+	t.Helper()
+	ctx := context.Background()
+	st, err := sqlite.Open(ctx, filepath.Join(t.TempDir(), "poa.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { st.Close() })
+	if err := st.Migrate(ctx); err != nil {
+		t.Fatal(err)
+	}
+	version, err := st.Prepare(ctx, scoring.Defaults(), "test", start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var nfts []store.NFT
+	for i := range 8 {
+		nfts = append(nfts, store.NFT{ID: fmt.Sprintf("n%d", i)})
+	}
+	if _, err := st.PutNFTs(ctx, nfts, false, start); err != nil {
+		t.Fatal(err)
+	}
+	p := publish.Default(version)
+	vote(t, st, p, "", n)
+	return st, p
+}
+
+// vote casts n votes of all kinds with keys under a prefix.
+func vote(t *testing.T, st store.Store, p *publish.Policy, prefix string, n int) {
+	t.Helper()
+	l := ledger.New(st, ledger.Options{Policy: p})
+	random := rand.New(rand.NewPCG(1, uint64(len(prefix))))
+	var votes []ledger.Vote
+	for i := range n {
+		a := random.IntN(7) // n7 gets no vote
+		v := ledger.Vote{Key: fmt.Sprintf("%s%d", prefix, i), Voter: fmt.Sprintf("v%d", random.IntN(5)), A: fmt.Sprintf("n%d", a)}
+		switch v.Kind = scoring.Kind(1 + random.IntN(4)); v.Kind {
+		case scoring.Matchup:
+			v.B, v.Outcome = fmt.Sprintf("n%d", (a+1+random.IntN(6))%7), scoring.Outcome(1+random.IntN(4))
+		case scoring.Slider:
+			v.Value = float64(random.IntN(101))
+		}
+		votes = append(votes, v)
+	}
+	answers, err := l.Submit(context.Background(), votes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range answers {
+		if a.Err != nil {
+			t.Fatal(a.Err)
+		}
+	}
+	if err := l.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func ratings(t *testing.T, st store.Store) (rows []store.Rating) {
+	t.Helper()
+	err := st.View(context.Background(), func(v store.View) error {
+		for r, err := range v.AllRatings(context.Background()) {
+			if err != nil {
+				return err
+			}
+			rows = append(rows, r)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+func check(t *testing.T, st store.Store, p *publish.Policy) {
+	t.Helper()
+	err := st.View(context.Background(), func(v store.View) error {
+		_, err := verify.Run(context.Background(), v, p, func(d verify.Difference) {
+			t.Errorf("%s: %s is %s, want %s", d.Subject, d.Field, d.Stored, d.Want)
+		})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func compute(t *testing.T, st store.Store, p *publish.Policy) []exact.Result {
+	t.Helper()
+	results, err := exact.Compute(context.Background(), st, p, []int64{8, 3, 1, 2, 3, 4, 5, 6, 7, 99}, publish.Cause{Reason: store.ReasonManual}, func() time.Time { return start })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range results {
+		if r.Err != nil {
+			t.Error(r.Err)
+		}
+	}
+	return results
+}
+
+// TestExactUsesTodaysVoters recomputes by the definition, from the log and the
+// voters, and compares.
+func TestExactUsesTodaysVoters(t *testing.T) {
+	st, p := open(t, 600)
+	before := ratings(t, st)
+	results := compute(t, st, p)
+	if len(results) != 7 {
+		t.Fatalf("%d results, want one for each of the 7 rated NFTs", len(results))
+	}
+	want := byDefinition(t, st, p)
+	moved := 0
+	for i, r := range ratings(t, st) {
+		if diff := cmp.Diff(want[r.NFT], r.Rating); diff != "" {
+			t.Errorf("NFT %s, want to got:\n%s", r.ID, diff)
+		}
+		if r.Version != before[i].Version+1 || r.ExactVote != r.LastVote || r.ExactMatchupWeight != r.MatchupWeight {
+			t.Errorf("NFT %s: version %d after %d, exact through %d of %d", r.ID, r.Version, before[i].Version, r.ExactVote, r.LastVote)
+		}
+		if r.Score == nil || r.Score.Basis != store.Exact || r.Score.Reason != store.ReasonManual || !r.Score.ComputedAt.Equal(start) {
+			t.Errorf("NFT %s: published %+v", r.ID, r.Score)
+		}
+		if r.Mean != before[i].Mean || r.Sigma != before[i].Sigma {
+			t.Errorf("NFT %s: an exact computation moved the mean or sigma", r.ID)
+		}
+		if r.Rating != before[i].Rating {
+			moved++
+		}
+	}
+	if moved == 0 {
+		t.Error("no sum moved: the votes do not let voters drift, and the test shows nothing")
+	}
+	check(t, st, p)
+
+	// Again: nothing is left to move.
+	for _, r := range compute(t, st, p) {
+		if r.Before.POA != r.After.POA {
+			t.Errorf("NFT %s moved from %v to %v without a vote", r.ID, r.Before.POA, r.After.POA)
+		}
+	}
+	vote(t, st, p, "later", 200)
+	check(t, st, p)
+}
+
+// byDefinition computes the standing ratings of all NFTs from the log.
+func byDefinition(t *testing.T, st store.Store, p *publish.Policy) map[int64]scoring.Rating {
+	t.Helper()
+	ctx := context.Background()
+	want := map[int64]scoring.Rating{}
+	err := st.View(ctx, func(v store.View) error {
+		voters := map[int64]store.Voter{}
+		for row, err := range v.AllVoters(ctx) {
+			if err != nil {
+				return err
+			}
+			voters[row.Number] = row
+		}
+		for r, err := range v.AllRatings(ctx) {
+			if err != nil {
+				return err
+			}
+			r.MatchupWeight, r.SliderSum, r.SliderWeight, r.FireWeight = 0, 0, 0, 0
+			want[r.NFT] = r.Rating
+		}
+		latest := map[store.OpinionRef]store.Vote{}
+		for vote, err := range v.Log(ctx, 0) {
+			if err != nil {
+				return err
+			}
+			ref := store.OpinionRef{NFT: vote.A, Voter: vote.Voter, Kind: min(vote.Kind, scoring.Fire)}
+			if vote.Kind != scoring.Matchup {
+				latest[ref] = vote
+				continue
+			}
+			if vote.Outcome == scoring.Neither {
+				continue
+			}
+			voter := voters[vote.Voter]
+			for _, nft := range []int64{vote.A, vote.B} {
+				r := want[nft]
+				r.MatchupWeight += p.Constants.Weight(&voter.Voter)
+				want[nft] = r
+			}
+		}
+		for ref, vote := range latest {
+			voter := voters[ref.Voter].Voter
+			weight, r := p.Constants.Weight(&voter), want[ref.NFT]
+			switch vote.Kind {
+			case scoring.Slider:
+				r.SliderWeight += weight
+				r.SliderSum += p.Constants.SliderScore(vote.Value, voter.Calibration, weight)
+			case scoring.Fire:
+				r.FireWeight += weight
+			}
+			want[ref.NFT] = r
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return want
+}
+
+// TestVoteDuringTheRead has a vote fold between the read and the write, on the
+// first read only and on every one.
+func TestVoteDuringTheRead(t *testing.T) {
+	for _, reads := range []int{1, 100} {
+		t.Run(fmt.Sprintf("first %d reads", reads), func(t *testing.T) {
+			st, p := open(t, 300)
+			n := 0
+			racing := &racing{Store: st, after: func() {
+				if n++; n <= reads {
+					vote(t, st, p, fmt.Sprintf("race%d-", n), 30)
+				}
+			}}
+			results, err := exact.Compute(context.Background(), racing, p, []int64{1, 2, 3}, publish.Cause{Reason: store.ReasonBatch}, time.Now)
+			if err != nil || len(results) != 3 {
+				t.Fatalf("%d results, %v", len(results), err)
+			}
+			want := byDefinition(t, st, p)
+			for _, r := range ratings(t, st)[:3] {
+				if diff := cmp.Diff(want[r.NFT], r.Rating); diff != "" {
+					t.Errorf("NFT %s, want to got:\n%s", r.ID, diff)
+				}
+				if r.Score.ThroughVote != r.LastVote {
+					t.Errorf("NFT %s: the score is through vote %d, the last is %d", r.ID, r.Score.ThroughVote, r.LastVote)
+				}
+			}
+			if n != 2 {
+				t.Errorf("%d snapshots were read without locks, want 2", n)
+			}
+			check(t, st, p)
+		})
+	}
+}
+
+// racing calls after at the end of every View.
+type racing struct {
+	store.Store
+	after func()
+}
+
+func (r *racing) View(ctx context.Context, f func(store.View) error) error {
+	err := r.Store.View(ctx, f)
+	r.after()
+	return err
+}
+
+func TestOneBrokenNFTStopsNoOther(t *testing.T) {
+	st, p := open(t, 300)
+	ctx := context.Background()
+	err := st.Update(ctx, func(tx store.Tx) error {
+		rows, err := tx.LockRatings(ctx, []int64{2})
+		if err != nil {
+			return err
+		}
+		rows[0].Matchups++
+		return tx.Apply(ctx, &store.Changes{Ratings: rows})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := exact.Compute(ctx, st, p, []int64{1, 2, 3}, publish.Cause{Reason: store.ReasonBatch}, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range results {
+		if (r.Err != nil) != (r.NFT == 2) {
+			t.Errorf("NFT %d: %v", r.NFT, r.Err)
+		}
+	}
+	var activity []store.Activity
+	err = st.View(ctx, func(v store.View) (err error) {
+		activity, err = v.Activity(ctx, 2, 1)
+		return err
+	})
+	if err != nil || len(activity) != 1 || activity[0].Kind != store.Failed || activity[0].Detail == "" {
+		t.Errorf("activity %+v, %v", activity, err)
+	}
+}
+
+func TestPreviewWritesNothing(t *testing.T) {
+	st, p := open(t, 300)
+	before := ratings(t, st)
+	var want scoring.Result
+	err := st.View(context.Background(), func(v store.View) error {
+		_, result, ok, err := exact.Preview(context.Background(), v, p, 1)
+		if !ok {
+			t.Error("no score")
+		}
+		want = result
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, ratings(t, st)); diff != "" {
+		t.Error(diff)
+	}
+	if got := compute(t, st, p)[0].After.Result; got != want {
+		t.Errorf("previewed %+v, published %+v", want, got)
+	}
+}

@@ -1,0 +1,123 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/rivermigrate"
+	"github.com/riverqueue/river/rivertype"
+
+	"poa/internal/store"
+)
+
+// River is a Queue on River: one job per step. D is a River driver and T its
+// transaction.
+type River[D riverdriver.Driver[T], T any] struct {
+	driver D
+	raw    func(store.Tx) T
+	log    *slog.Logger
+	client *river.Client[T]
+}
+
+// NewRiver returns a queue. raw gives the driver's transaction behind a
+// store's.
+func NewRiver[D riverdriver.Driver[T], T any](driver D, raw func(store.Tx) T, log *slog.Logger) *River[D, T] {
+	return &River[D, T]{driver: driver, raw: raw, log: log}
+}
+
+// stepJob is the job of a step. Unique by run and step: the steps that end,
+// take over and repeat a run ask for the same one.
+type stepJob struct{ Step }
+
+func (stepJob) Kind() string { return "poa_run_step" }
+
+func (stepJob) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{
+		MaxAttempts: 3, // a lease that ends asks for the step anew
+		UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
+			rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,
+			rivertype.JobStateRunning, rivertype.JobStateScheduled,
+		}},
+	}
+}
+
+// Migrate brings River's tables up to date.
+func (q *River[D, T]) Migrate(ctx context.Context) error {
+	m, err := rivermigrate.New(q.driver, &rivermigrate.Config{Logger: q.log})
+	if err != nil {
+		return fmt.Errorf("migrating the job queue: %w", err)
+	}
+	if _, err := m.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		return fmt.Errorf("migrating the job queue: %w", err)
+	}
+	return nil
+}
+
+// Insert asks for a step of a run.
+func (q *River[D, T]) Insert(ctx context.Context, s Step) error {
+	_, err := q.client.Insert(ctx, stepJob{s}, nil)
+	return err
+}
+
+// Start begins to work jobs.
+func (q *River[D, T]) Start(ctx context.Context, work Work) error {
+	workers := river.NewWorkers()
+	if err := river.AddWorkerSafely(workers, &stepWorker[D, T]{queue: q, work: work}); err != nil {
+		return err
+	}
+	client, err := river.NewClient(q.driver, &river.Config{
+		Logger: q.log,
+		Queues: map[string]river.QueueConfig{
+			// A batch, a backfill and upkeep, and one more by hand.
+			river.QueueDefault: {MaxWorkers: 4, FetchCooldown: 10 * time.Millisecond},
+		},
+		Workers:                     workers,
+		JobTimeout:                  2 * lease,
+		CompletedJobRetentionPeriod: time.Hour,
+	})
+	if err != nil {
+		return err
+	}
+	q.client = client
+	return client.Start(context.WithoutCancel(ctx))
+}
+
+// Stop waits for the jobs under way until ctx ends, then cancels them.
+func (q *River[D, T]) Stop(ctx context.Context) error {
+	if q.client == nil {
+		return nil
+	}
+	if err := q.client.Stop(ctx); err == nil || !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	return q.client.StopAndCancel(grace)
+}
+
+type stepWorker[D riverdriver.Driver[T], T any] struct {
+	river.WorkerDefaults[stepJob]
+	queue *River[D, T]
+	work  Work
+}
+
+func (w *stepWorker[D, T]) Work(ctx context.Context, job *river.Job[stepJob]) error {
+	return w.work(ctx, job.Args.Step, func(ctx context.Context, tx store.Tx, next *Step, at time.Time) error {
+		raw := w.queue.raw(tx)
+		if _, err := river.JobCompleteTx[D](ctx, raw, job); err != nil {
+			return fmt.Errorf("completing the job of a step: %w", err)
+		}
+		if next == nil {
+			return nil
+		}
+		if _, err := w.queue.client.InsertTx(ctx, raw, stepJob{*next}, &river.InsertOpts{ScheduledAt: at}); err != nil {
+			return fmt.Errorf("asking for the next step: %w", err)
+		}
+		return nil
+	})
+}

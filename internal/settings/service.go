@@ -1,0 +1,317 @@
+package settings
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"poa/internal/config"
+	"poa/internal/publish"
+	"poa/internal/store"
+)
+
+// pollEvery is how soon a change made in another process is noticed.
+const pollEvery = time.Second
+
+// Options of a Service.
+type Options struct {
+	// Load reads all layers of the settings, with the stored ones (JSON by name)
+	// as one of them.
+	Load func(stored map[string]string) (*config.Config, error)
+	Who  string           // named as the author of a scoring version this process makes
+	Now  func() time.Time // time.Now
+	Log  *slog.Logger     // discarded
+}
+
+// Service keeps what is in force up to date with what is stored.
+type Service struct {
+	Options
+	store   store.Service
+	current atomic.Pointer[state]
+	cancel  context.CancelFunc
+	loop    sync.WaitGroup
+
+	mu        sync.Mutex // guards what follows, and is held while changing
+	listeners []func(*InForce)
+}
+
+// state is what was loaded, and from which version of the stored settings.
+type state struct {
+	InForce
+	config  *config.Config
+	version int64
+}
+
+// Subject is what can be paused.
+type Subject string
+
+// The subjects of pauses.
+const (
+	Batches  Subject = "batches"  // scheduled batches and backfills
+	Triggers Subject = "triggers" // votes mark NFTs due instead of computing
+)
+
+// pausePrefix begins the names under which pauses are stored beside settings.
+const pausePrefix = "pause."
+
+// Change is a change of settings, all of it or nothing.
+type Change struct {
+	Values   map[string]json.RawMessage // by name
+	Who, Why string
+}
+
+// Refused is the error of a change that cannot be made.
+type Refused struct{ Problems []config.Problem }
+
+func (r *Refused) Error() string { return (&config.Error{Problems: r.Problems}).Error() }
+
+// Open reads what is in force.
+func Open(ctx context.Context, st store.Service, o Options) (*Service, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Service{Options: o, store: st}
+	if err := s.reload(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Start begins to follow the changes of other processes, and the ends of
+// pauses.
+func (s *Service) Start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	s.loop.Go(func() {
+		ticker := time.NewTicker(pollEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+			case <-ctx.Done():
+				return
+			}
+			if err := s.follow(ctx); err != nil && ctx.Err() == nil {
+				s.Log.Warn("the stored settings could not be read; those before stay in force", "err", err)
+			}
+		}
+	})
+}
+
+// Stop ends what Start began.
+func (s *Service) Stop() {
+	if s.cancel != nil {
+		s.cancel()
+	}
+	s.loop.Wait()
+}
+
+// Current returns what is in force.
+func (s *Service) Current() *InForce { return &s.current.Load().InForce }
+
+// OnChange has f called after each change of what is in force, one call at a
+// time.
+func (s *Service) OnChange(f func(*InForce)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listeners = append(s.listeners, f)
+}
+
+// List returns every setting with its value and where that comes from.
+func (s *Service) List() []config.Value { return s.current.Load().config.Values }
+
+// follow reloads when something was stored, or a pause has run out.
+func (s *Service) follow(ctx context.Context) error {
+	version, err := s.store.SettingsVersion(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the version of the settings: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.current.Load()
+	if version == now.version && now.Policy.TriggersPaused == now.Triggers.On(s.Now()) {
+		return nil
+	}
+	return s.reload(ctx)
+}
+
+// reload reads everything anew and tells the listeners. It must not run
+// concurrently with itself.
+func (s *Service) reload(ctx context.Context) error {
+	// The version before the values: a change in between is noticed next time.
+	version, err := s.store.SettingsVersion(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the version of the settings: %w", err)
+	}
+	stored, pauses, err := s.stored(ctx)
+	if err != nil {
+		return err
+	}
+	c, err := s.Load(stored)
+	if err != nil {
+		return err
+	}
+	constants := c.Scoring.Constants()
+	scoringVersion, err := s.store.Prepare(ctx, constants, s.Who, s.Now())
+	if err != nil {
+		return err
+	}
+	next := &state{config: c, version: version, InForce: InForce{
+		Batch: c.Batch, Batches: pauses[Batches], Triggers: pauses[Triggers],
+		Policy: &publish.Policy{
+			Constants: constants, Version: scoringVersion, Rules: c.Trigger,
+			TriggersPaused: pauses[Triggers].On(s.Now()), AgingVotes: c.Batch.AgingVotes,
+		},
+	}}
+	s.current.Store(next)
+	for _, f := range s.listeners {
+		f(&next.InForce)
+	}
+	return nil
+}
+
+// stored returns the stored settings, and the pauses among them.
+func (s *Service) stored(ctx context.Context) (map[string]string, map[Subject]Pause, error) {
+	var all map[string]string
+	err := s.store.View(ctx, func(v store.View) (err error) {
+		all, err = v.Settings(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the stored settings: %w", err)
+	}
+	pauses := map[Subject]Pause{}
+	for name, value := range all {
+		subject, ok := strings.CutPrefix(name, pausePrefix)
+		if !ok {
+			continue
+		}
+		delete(all, name)
+		var p Pause
+		if err := json.Unmarshal([]byte(value), &p); err != nil {
+			return nil, nil, fmt.Errorf("reading the stored pause of %s: %w", subject, err)
+		}
+		pauses[Subject(subject)] = p
+	}
+	return all, pauses, nil
+}
+
+// Changeable returns nil where a setting can be changed at run time, and why
+// it cannot otherwise.
+func (s *Service) Changeable(name string) error {
+	values := s.List()
+	i := slices.IndexFunc(values, func(v config.Value) bool { return v.Name == name })
+	switch {
+	case i < 0:
+		return fmt.Errorf("is no setting")
+	case strings.HasPrefix(name, "scoring.folding."):
+		return store.ErrFoldingFixed
+	case !slices.ContainsFunc([]string{"scoring.publishing.", "trigger.", "batch."}, func(p string) bool { return strings.HasPrefix(name, p) }):
+		return fmt.Errorf("belongs to each process by itself; set it in its config file, environment or flags and restart it")
+	case values[i].Source.Layer != config.FromDefault && values[i].Source.Layer != config.FromDatabase:
+		return fmt.Errorf("is set by %s, which wins; change it there", values[i].Source)
+	}
+	return nil
+}
+
+// Change checks, stores and audits new values and puts them in force here;
+// other processes follow within seconds. Its error is a *Refused that names
+// every problem, or that of the store.
+func (s *Service) Change(ctx context.Context, c Change) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var refused Refused
+	refuse := func(name, message string) {
+		refused.Problems = append(refused.Problems, config.Problem{Setting: name, Source: config.Source{Layer: config.FromDatabase}, Message: message})
+	}
+	if strings.TrimSpace(c.Why) == "" {
+		refuse("why", "must say why the settings are changed")
+	}
+	if len(c.Values) == 0 {
+		refuse("values", "must name at least one setting")
+	}
+	stored, _, err := s.stored(ctx)
+	if err != nil {
+		return err
+	}
+	names := slices.Sorted(maps.Keys(c.Values))
+	for _, name := range names {
+		if err := s.Changeable(name); err != nil {
+			refuse(name, err.Error())
+			continue
+		}
+		stored[name] = string(c.Values[name])
+	}
+	if len(refused.Problems) == 0 {
+		if _, err := s.Load(stored); err != nil {
+			if problems, ok := err.(*config.Error); ok {
+				refused.Problems = problems.Problems
+			} else {
+				return err
+			}
+		}
+	}
+	if len(refused.Problems) > 0 {
+		return &refused
+	}
+	changes := make([]store.SettingChange, len(names))
+	for i, name := range names {
+		changes[i] = store.SettingChange{Name: name, To: string(c.Values[name]), Who: c.Who, Why: c.Why, At: s.now()}
+	}
+	return s.put(ctx, store.SettingsChanged, "changed "+strings.Join(names, ", ")+": "+c.Why, c.Who, changes...)
+}
+
+// Pause pauses a subject, or replaces its pause.
+func (s *Service) Pause(ctx context.Context, what Subject, p Pause) error {
+	if strings.TrimSpace(p.Reason) == "" {
+		return &Refused{[]config.Problem{{Setting: "reason", Message: "must say why " + string(what) + " are paused"}}}
+	}
+	if !p.Until.IsZero() && !p.Until.After(s.Now()) {
+		return &Refused{[]config.Problem{{Setting: "until", Message: "must be in the future; leave it out for a pause without an end"}}}
+	}
+	p.Since = s.now()
+	detail := string(what) + " paused"
+	if !p.Until.IsZero() {
+		detail += " until " + p.Until.UTC().Format(time.RFC3339)
+	}
+	return s.putPause(ctx, store.Paused, what, p, detail+": "+p.Reason, p.Who, p.Reason)
+}
+
+// Resume ends a pause.
+func (s *Service) Resume(ctx context.Context, what Subject, who, why string) error {
+	return s.putPause(ctx, store.Resumed, what, Pause{}, string(what)+" resumed", who, why)
+}
+
+func (s *Service) putPause(ctx context.Context, kind store.ActivityKind, what Subject, p Pause, detail, who, why string) error {
+	value, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.put(ctx, kind, detail, who, store.SettingChange{
+		Name: pausePrefix + string(what), To: string(value), Who: who, Why: why, At: s.now(),
+	})
+}
+
+// put stores changes with their audit entries, logs them as one activity and
+// puts them in force.
+func (s *Service) put(ctx context.Context, kind store.ActivityKind, detail, who string, changes ...store.SettingChange) error {
+	log := store.Activity{At: s.now(), Kind: kind, Who: who, Detail: detail}
+	if err := s.store.PutSettings(ctx, changes, log); err != nil {
+		return fmt.Errorf("storing settings: %w", err)
+	}
+	return s.reload(ctx)
+}
+
+func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
