@@ -4,7 +4,7 @@ GO ?= go
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TOOL = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help try test race check generate build
+.PHONY: help try demo bench test race check generate build
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -14,9 +14,15 @@ build: ## build bin/poa
 
 try: build ## import a small generated game into a fresh SQLite file and explain a score
 	@dir=$$(mktemp -d) && bin/poa --database sqlite:$$dir/poa.db sample && \
-	bin/poa --database sqlite:$$dir/poa.db top -n 5 && \
-	bin/poa --database sqlite:$$dir/poa.db score --top && \
+	echo && bin/poa --database sqlite:$$dir/poa.db top -n 5 && \
+	echo && bin/poa --database sqlite:$$dir/poa.db score fugz-6 && \
 	echo && echo "The database is $$dir/poa.db; bin/poa --database sqlite:$$dir/poa.db does the rest."
+
+demo: build ## play the whole game: 54,312 generated NFTs and people who go on voting
+	bin/poa demo
+
+bench: build deps ## measure votes, computations and what they cost, on both databases
+	bin/poa bench
 
 test: deps ## run all tests, installing PostgreSQL from Debian's packages when it is missing
 	$(GO) test ./...

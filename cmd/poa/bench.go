@@ -18,7 +18,7 @@ type benchCommand struct {
 	Postgres string        `placeholder:"URL" help:"Make the databases on this PostgreSQL server. [one started for this run from the installed programs, with PostgreSQL's defaults]"`
 	Seed     uint64        `default:"1" help:"Seed of the generated votes."`
 	Clients  int           `placeholder:"N" help:"Clients that vote at the same time. [1000]"`
-	Votes    int           `placeholder:"N" help:"Votes in a round. [40000]"`
+	Votes    int           `placeholder:"N" help:"Votes in a round. [20000]"`
 	Rounds   int           `placeholder:"N" help:"Rounds. [5]"`
 	For      time.Duration `placeholder:"TIME" help:"How long votes are offered at an even pace. [20s]"`
 	Markdown bool          `help:"Print Markdown, for docs/benchmarks.md."`

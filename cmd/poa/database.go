@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"poa/internal/config"
+	"poa/internal/ledger"
 	"poa/internal/publish"
 	"poa/internal/store"
 	"poa/internal/store/postgres"
@@ -117,4 +118,11 @@ func (m *Main) policy(ctx context.Context) (*publish.Policy, error) {
 		return nil, fmt.Errorf("preparing %s: %w", m.database(), err)
 	}
 	return &publish.Policy{Constants: constants, Version: version, Rules: m.config.Trigger, AgingVotes: m.config.Batch.AgingVotes}, nil
+}
+
+// newLedger starts the intake of votes.
+func (m *Main) newLedger(p *publish.Policy) *ledger.Ledger {
+	return ledger.New(m.store, ledger.Options{
+		Policy: p, Now: m.Now, MaxCommit: m.config.Ledger.MaxCommit, MaxQueue: m.config.Ledger.MaxQueue, Log: m.log,
+	})
 }

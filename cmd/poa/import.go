@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"poa/internal/importer"
-	"poa/internal/ledger"
 	"poa/internal/scoring"
 )
 
@@ -83,9 +82,7 @@ func (c *importCommand) Run(ctx context.Context, m *Main) error {
 	if err != nil {
 		return err
 	}
-	l := ledger.New(m.store, ledger.Options{
-		Policy: policy, Now: m.Now, MaxCommit: m.config.Ledger.MaxCommit, MaxQueue: m.config.Ledger.MaxQueue, Log: m.log,
-	})
+	l := m.newLedger(policy)
 	o.Store, o.Ledger, o.Now = m.store, l, m.Now
 	rejected, err := c.files(ctx, m, o)
 	// The ledger drains even where ctx has ended.

@@ -58,6 +58,7 @@ type commands struct {
 
 	Import      importCommand      `cmd:"" help:"Read votes or NFTs from CSV or JSONL files."`
 	Export      exportCommand      `cmd:"" help:"Write scores, history, votes, ratings or NFTs to CSV or JSONL."`
+	Demo        demoCommand        `cmd:"" help:"Play the whole game on generated NFTs, with voters that go on voting."`
 	Sample      sampleCommand      `cmd:"" help:"Write a small generated sample into the database."`
 	Vote        voteCommand        `cmd:"" help:"Cast one vote."`
 	Compute     computeCommand     `cmd:"" help:"Compute scores exactly, of some NFTs or all."`

@@ -43,9 +43,7 @@ func (c *sampleCommand) Run(ctx context.Context, m *Main) (err error) {
 	if doc.NewNFTs, err = m.store.PutNFTs(ctx, nfts, false, m.Now()); err != nil {
 		return fmt.Errorf("registering NFTs: %w", err)
 	}
-	l := ledger.New(m.store, ledger.Options{
-		Policy: policy, Now: m.Now, MaxCommit: m.config.Ledger.MaxCommit, MaxQueue: m.config.Ledger.MaxQueue, Log: m.log,
-	})
+	l := m.newLedger(policy)
 	err = doc.cast(ctx, m, l, slices.Collect(game.History()))
 	if err = errors.Join(err, l.Close(context.WithoutCancel(ctx))); err != nil {
 		return fmt.Errorf("casting the votes of the sample: %w", err)

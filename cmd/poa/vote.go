@@ -65,9 +65,7 @@ func (c *voteCommand) Run(ctx context.Context, m *Main) error {
 	if err != nil {
 		return err
 	}
-	l := ledger.New(m.store, ledger.Options{
-		Policy: policy, Now: m.Now, MaxCommit: m.config.Ledger.MaxCommit, MaxQueue: m.config.Ledger.MaxQueue, Log: m.log,
-	})
+	l := m.newLedger(policy)
 	answers, err := l.Submit(ctx, []ledger.Vote{vote})
 	// The ledger drains even where ctx has ended.
 	err = errors.Join(err, l.Close(context.WithoutCancel(ctx)))

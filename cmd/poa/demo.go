@@ -1,0 +1,200 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"poa/internal/ledger"
+	"poa/internal/sample"
+	"poa/internal/scoring"
+	"poa/internal/store"
+)
+
+type demoCommand struct {
+	Seed uint64        `default:"1" help:"Another number makes another game. [1]"`
+	For  time.Duration `placeholder:"TIME" help:"End by itself after a time, such as 30s. [until Ctrl-C]"`
+	Rate float64       `default:"4" help:"Votes per second of the live voters. [4]"`
+}
+
+// demoDoc is the closing summary.
+type demoDoc struct {
+	Database  string         `json:"database"`
+	NFTs      int64          `json:"nfts"`
+	Votes     int64          `json:"votes"`
+	Live      int            `json:"live_votes"`
+	Triggered map[string]int `json:"triggered"` // computations by the live votes, by reason
+	Scored    int64          `json:"scored"`
+	Ready     int64          `json:"ready"` // votes, no score: the next batch takes them
+}
+
+func (c *demoCommand) Run(ctx context.Context, m *Main) error {
+	if c.Rate <= 0 || c.Rate > 1000 {
+		return usageError{errors.New("--rate must be above 0, up to 1000")}
+	}
+	if m.cli.Database == "" {
+		dir, err := os.MkdirTemp("", "poa-demo-")
+		if err != nil {
+			return fmt.Errorf("making a folder for the demo: %w", err)
+		}
+		m.config.Database = "sqlite:" + filepath.Join(dir, "poa.db")
+	}
+	if err := m.openToWrite(ctx); err != nil {
+		return err
+	}
+	policy, err := m.policy(ctx)
+	if err != nil {
+		return err
+	}
+	l := m.newLedger(policy)
+	doc := demoDoc{Database: m.database().String(), Triggered: map[string]int{}}
+	err = c.play(ctx, m, l, &doc)
+	if err = errors.Join(err, l.Close(context.WithoutCancel(ctx))); err != nil {
+		return fmt.Errorf("playing the demo: %w", err)
+	}
+	return doc.print(context.WithoutCancel(ctx), m)
+}
+
+// play sets the game up and lets the live voters vote until ctx or the demo's
+// time ends.
+func (c *demoCommand) play(ctx context.Context, m *Main, l *ledger.Ledger, doc *demoDoc) error {
+	game := sample.Published(c.Seed, m.Now())
+	if err := c.history(ctx, m, l, game); err != nil {
+		return err
+	}
+	if !m.cli.JSON {
+		m.printf("%s is ready; people go on voting, %s a second.\n", doc.Database, strconv.FormatFloat(c.Rate, 'g', -1, 64))
+	}
+	if c.For > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.For)
+		defer cancel()
+	}
+	live := game.Live()
+	ticker := time.NewTicker(time.Duration(float64(time.Second) / c.Rate))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		vote := live.Next(m.Now())
+		// The vote under way is recorded even where the demo's time ends.
+		answers, err := l.Submit(context.WithoutCancel(ctx), []ledger.Vote{vote})
+		if err != nil {
+			return err
+		}
+		if answers[0].Err != nil {
+			return fmt.Errorf("vote %s: %w", vote.Key, answers[0].Err)
+		}
+		doc.Live++
+		for _, t := range answers[0].Triggered {
+			doc.Triggered[string(t.Reason)]++
+			c.tell(m, &vote, &t)
+		}
+	}
+}
+
+// history registers the NFTs and casts the votes of the past, unless the
+// database has votes already.
+func (c *demoCommand) history(ctx context.Context, m *Main, l *ledger.Ledger, game *sample.Game) error {
+	var counts store.Counts
+	err := m.store.View(ctx, func(v store.View) (err error) {
+		counts, err = v.Counts(ctx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("looking at the database: %w", err)
+	}
+	if counts.Votes > 0 {
+		return nil
+	}
+	nfts := slices.Collect(game.NFTs())
+	p := m.progress("NFTs", int64(len(nfts)))
+	for part := range slices.Chunk(nfts, 5000) {
+		if _, err := m.store.PutNFTs(ctx, part, false, m.Now()); err != nil {
+			p.end()
+			return fmt.Errorf("registering NFTs: %w", err)
+		}
+		p.add(int64(len(part)))
+	}
+	p.end()
+	doc := sampleDoc{}
+	return doc.cast(ctx, m, l, slices.Collect(game.History()))
+}
+
+// tell prints a computation as it happens.
+func (c *demoCommand) tell(m *Main, v *ledger.Vote, t *ledger.Triggered) {
+	if m.cli.JSON {
+		return
+	}
+	score := "no score any more"
+	if t.Score != nil {
+		score = fmt.Sprintf("POA %.2f", t.Score.POA)
+	}
+	m.printf("%s  %-8s by %s  %-20s  %s, %s priority: %s\n", m.Now().Format(time.TimeOnly), voteWord(v), short(v.Voter), t.NFT, reasonText(t.Decision), t.Priority, score)
+}
+
+// short is the beginning of a wallet address.
+func short(voter string) string {
+	const shown = 8
+	if len(voter) <= shown {
+		return voter
+	}
+	return voter[:shown] + "…"
+}
+
+// voteWord names the kind of a vote.
+func voteWord(v *ledger.Vote) string {
+	switch {
+	case v.Super:
+		return "super"
+	case v.Kind == scoring.Fire:
+		return "FIRE"
+	}
+	return v.Kind.String()
+}
+
+func (d *demoDoc) print(ctx context.Context, m *Main) error {
+	err := m.store.View(ctx, func(v store.View) error {
+		counts, err := v.Counts(ctx)
+		if err != nil {
+			return err
+		}
+		d.NFTs, d.Votes = counts.NFTs, counts.Votes
+		collections, err := v.Collections(ctx)
+		for _, c := range collections {
+			d.Scored += c.Scored
+			d.Ready += c.Ready
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("reading the summary: %w", err)
+	}
+	if m.cli.JSON {
+		return m.printJSON(d)
+	}
+	reasons := slices.SortedFunc(maps.Keys(d.Triggered), func(a, b string) int {
+		return cmp.Or(d.Triggered[b]-d.Triggered[a], cmp.Compare(a, b))
+	})
+	for i, r := range reasons {
+		reasons[i] = fmt.Sprintf("%d %s", d.Triggered[r], strings.ReplaceAll(r, "_", " "))
+	}
+	if len(reasons) == 0 {
+		reasons = []string{"none"}
+	}
+	m.printf("\n%s live; computed at once: %s\n", plural(int64(d.Live), "vote"), strings.Join(reasons, ", "))
+	m.printf("%s with %s: %s scored, %s waiting for the next batch\n", plural(d.NFTs, "NFT"), plural(d.Votes, "vote"), grouped(d.Scored), grouped(d.Ready))
+	m.printf("look around: poa --database %s top\n", d.Database)
+	return nil
+}
