@@ -69,6 +69,10 @@ type commands struct {
 	Verify      verifyCommand      `cmd:"" help:"Fold the vote log again and compare the result with the database."`
 	Migrate     migrateCommand     `cmd:"" help:"Create the database's tables or bring them up to date."`
 	Bench       benchCommand       `cmd:"" help:"Measure what votes and computations cost on this machine, on databases of its own."`
+	Serve       serveCommand       `cmd:"" help:"Run the service: votes over HTTP, the schedule, and what it does to be watched."`
+	Key         keyCommand         `cmd:"" help:"Make, show and revoke the API keys of the service."`
+	Batch       batchCommand       `cmd:"" help:"Look into the batches."`
+	Backup      backupCommand      `cmd:"" help:"Copy an SQLite database while it is in use."`
 	Settings    configCommand      `cmd:"" name:"config" help:"Look into the settings."`
 	Version     versionCommand     `cmd:"" help:"Show the program's version."`
 }
@@ -150,8 +154,8 @@ func asksForJSON(args []string) bool {
 	return false
 }
 
-// configure reads the settings and sets logging up.
-func (m *Main) configure() error {
+// options say where the settings are read from.
+func (m *Main) options() config.Options {
 	o := config.Options{File: m.cli.Config, Env: m.Env, Places: config.Places()}
 	if m.cli.Database != "" {
 		o.Flags = append(o.Flags, config.Flag{Flag: "--database", Setting: "database", Value: m.cli.Database})
@@ -159,7 +163,13 @@ func (m *Main) configure() error {
 	if m.cli.Verbose {
 		o.Flags = append(o.Flags, config.Flag{Flag: "--verbose", Setting: "log.level", Value: "debug"})
 	}
-	c, err := config.Load(o)
+	o.Flags = append(o.Flags, m.cli.Serve.flags()...)
+	return o
+}
+
+// configure reads the settings and sets logging up.
+func (m *Main) configure() error {
+	c, err := config.Load(m.options())
 	if err != nil {
 		return err
 	}

@@ -7,15 +7,18 @@ import (
 
 type versionCommand struct{}
 
-func (c *versionCommand) Run(m *Main) error {
-	doc := struct {
-		Version  string `json:"version"`
-		Revision string `json:"revision,omitempty"`
-		Time     string `json:"time,omitempty"`
-		Modified bool   `json:"modified"`
-		Go       string `json:"go"`
-		Platform string `json:"platform"`
-	}{Version: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+// versionDoc is what is known of this program.
+type versionDoc struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision,omitempty"`
+	Time     string `json:"time,omitempty"`
+	Modified bool   `json:"modified"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+func readVersion() versionDoc {
+	doc := versionDoc{Version: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if info.Main.Version != "" {
 			doc.Version = info.Main.Version
@@ -31,6 +34,11 @@ func (c *versionCommand) Run(m *Main) error {
 			}
 		}
 	}
+	return doc
+}
+
+func (c *versionCommand) Run(m *Main) error {
+	doc := readVersion()
 	if m.cli.JSON {
 		return m.printJSON(doc)
 	}

@@ -41,8 +41,8 @@ type Options struct {
 	// many rounds, each of which copies the database twice.
 	RecomputeNFTs, RecomputeVotes, RecomputeRounds int
 
-	PlainVotes     int // taken in each of the plainer ways; 0 leaves them out
-	PlainClients   int
+	PlainVotes   int // taken in each of the plainer ways; 0 leaves them out
+	PlainClients int
 
 	Sizes []int // of the log, at which the growth of cost is measured; none leaves it out
 
@@ -60,7 +60,7 @@ const (
 func Defaults() Options {
 	return Options{
 		Engines: []string{SQLite, PostgreSQL}, Seed: 1,
-		NFTs: 54_312, Voters: 20_000, Clients: 1000, Rounds: 5, Votes: 40_000,
+		NFTs: 54_312, Voters: 20_000, Clients: 1000, Rounds: 5, Votes: 20_000,
 		Offered: 1000, OfferedFor: 20 * time.Second,
 		RecomputeNFTs: 54_312, RecomputeVotes: 1_000_000, RecomputeRounds: 3, PlainVotes: 10_000, PlainClients: 64,
 		Now: time.Now,
@@ -71,7 +71,7 @@ func Defaults() Options {
 // It recomputes fewer NFTs, with about as many votes on each.
 func Quick() Options {
 	o := Defaults()
-	o.Rounds, o.Votes, o.OfferedFor, o.PlainVotes = 3, 5_000, 4*time.Second, 500
+	o.Rounds, o.Votes, o.OfferedFor, o.PlainVotes = 3, 5_000, 4*time.Second, 300
 	o.RecomputeNFTs, o.RecomputeVotes, o.RecomputeRounds = 4_000, 60_000, 1
 	return o
 }
@@ -153,7 +153,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		},
 	}
 	for _, name := range o.Engines {
-		r := &run{Options: o, folder: folder, name: name}
+		r := &run{Options: o, folder: folder, name: name, templates: make(map[template]database)}
 		engine, err := r.measure(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("measuring %s: %w", name, err)
@@ -167,16 +167,21 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 // run measures one engine.
 type run struct {
 	Options
-	folder string
-	name   string
-	host   host
+	folder    string
+	name      string
+	host      host
+	templates map[template]database
 }
 
 // workload is generated votes that were cast up to now, on some NFTs.
-type workload struct{ *sample.Workload }
+type workload struct {
+	*sample.Workload
+	nfts int
+}
 
 func (r *run) workload(nfts int, mix sample.Mix) workload {
-	return workload{sample.NewWorkload(sample.WorkloadOptions{Seed: r.Seed, NFTs: nfts, Voters: r.Voters, Mix: mix, End: r.Now()})}
+	o := sample.WorkloadOptions{Seed: r.Seed, NFTs: nfts, Voters: r.Voters, Mix: mix, End: r.Now()}
+	return workload{sample.NewWorkload(o), nfts}
 }
 
 // Votes returns votes of a part with keys that come in no order, like the

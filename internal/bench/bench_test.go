@@ -4,7 +4,13 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"poa/internal/store/postgres/pgtest"
 )
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // tiny returns options for a run of a few seconds.
 func tiny() Options {
@@ -99,5 +105,41 @@ func checkSpreads(t *testing.T, spreads ...Spread) {
 		if s.Min <= 0 || s.Median < s.Min || s.Max < s.Median {
 			t.Errorf("spread %+v", s)
 		}
+	}
+}
+
+func TestServerOfSomebodyElseIsLeftAsItWas(t *testing.T) {
+	address := pgtest.New(t)
+	databases := func() (n int) {
+		conn, err := pgx.Connect(t.Context(), address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(t.Context())
+		if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_database`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before := databases()
+	h, err := newPostgresHost(t.Context(), address, time.Unix(1_700_000_000, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := h.create(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.copy(t.Context(), a, "b"); err != nil {
+		t.Fatal(err)
+	}
+	if got := databases(); got != before+2 {
+		t.Errorf("%d databases, there were %d before two were made", got, before)
+	}
+	if err := h.close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := databases(); got != before {
+		t.Errorf("%d databases are left, there were %d", got, before)
 	}
 }

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"poa/internal/ledger"
@@ -68,53 +69,74 @@ type game struct {
 // some is how many rows a transaction of set-up writes.
 const some = 5000
 
+// template names a database that others are copied from.
+type template struct {
+	nfts  int
+	inUse bool
+}
+
 // newGame makes a database with the workload's NFTs. Where inUse is set, every
 // NFT has its rating row and every voter of votes a row, as in a database that
 // has been in use for long.
 func (r *run) newGame(ctx context.Context, label string, w workload, votes []ledger.Vote, inUse bool) (*game, error) {
-	db, err := r.host.create(ctx, label)
+	from, err := r.template(ctx, w, inUse)
+	if err != nil {
+		return nil, fmt.Errorf("registering NFTs: %w", err)
+	}
+	db, err := r.host.copy(ctx, from, label)
 	if err != nil {
 		return nil, fmt.Errorf("making a database: %w", err)
 	}
 	g := &game{db: db, nfts: make(map[string]int64), voters: make(map[string]int64)}
-	if err := g.fill(ctx, w, votes, inUse, r.Now()); err != nil {
-		return nil, fmt.Errorf("filling a database: %w", err)
+	if err := g.prepare(ctx, r.Now()); err != nil {
+		return nil, fmt.Errorf("opening a database: %w", err)
+	}
+	if inUse {
+		if err := g.ensureVoters(ctx, votes, r.Now()); err != nil {
+			return nil, fmt.Errorf("adding voters: %w", err)
+		}
+	}
+	if err := g.readNumbers(ctx); err != nil {
+		return nil, fmt.Errorf("reading NFTs and voters: %w", err)
 	}
 	return g, nil
 }
 
-func (g *game) fill(ctx context.Context, w workload, votes []ledger.Vote, inUse bool, now time.Time) error {
-	if err := g.prepare(ctx, now); err != nil {
-		return err
+// template returns a database with the workload's NFTs, which it makes on the
+// first call.
+func (r *run) template(ctx context.Context, w workload, inUse bool) (database, error) {
+	of := template{w.nfts, inUse}
+	if db, ok := r.templates[of]; ok {
+		return db, nil
 	}
-	var chunk []store.NFT
-	put := func() error {
-		_, err := g.store.PutNFTs(ctx, chunk, false, now)
-		if err == nil && inUse {
-			err = g.ensure(ctx, chunk, now)
+	db, err := r.host.create(ctx, fmt.Sprintf("template_%d", len(r.templates)))
+	if err != nil {
+		return nil, err
+	}
+	g := &game{db: db}
+	if err := g.prepare(ctx, r.Now()); err != nil {
+		return nil, err
+	}
+	if err := g.register(ctx, slices.Collect(w.NFTs()), inUse, r.Now()); err != nil {
+		return nil, err
+	}
+	r.templates[of] = db
+	return db, nil
+}
+
+func (g *game) register(ctx context.Context, nfts []store.NFT, inUse bool, now time.Time) error {
+	for chunk := range slices.Chunk(nfts, some) {
+		if _, err := g.store.PutNFTs(ctx, chunk, false, now); err != nil {
+			return err
 		}
-		chunk = chunk[:0]
-		return err
-	}
-	for nft := range w.NFTs() {
-		if chunk = append(chunk, nft); len(chunk) == some {
-			if err := put(); err != nil {
-				return err
-			}
+		if !inUse {
+			continue
 		}
-	}
-	if err := put(); err != nil {
-		return err
-	}
-	if inUse {
-		if err := g.ensureVoters(ctx, votes, now); err != nil {
+		if err := g.ensure(ctx, chunk, now); err != nil {
 			return err
 		}
 	}
-	if err := g.db.settle(ctx); err != nil {
-		return err
-	}
-	return g.readNumbers(ctx)
+	return nil
 }
 
 // prepare opens the store and makes its tables and its policy, where they do

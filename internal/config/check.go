@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -123,6 +125,31 @@ func (l *loader) validate(s *Settings) {
 	l.section("batch", s.Batch.Validate())
 	l.atLeastOne("ledger.max_commit", int64(s.Ledger.MaxCommit))
 	l.atLeastOne("ledger.max_queue", int64(s.Ledger.MaxQueue))
+	l.section("access", s.Access.Validate())
+	l.serve(s.Serve)
+}
+
+func (l *loader) serve(s Serve) {
+	if _, _, err := net.SplitHostPort(s.Listen); err != nil {
+		l.invalid("serve.listen", fmt.Sprintf("must be an address and a port, such as 127.0.0.1:8080 or :8080, is %q", s.Listen))
+	}
+	if s.Pprof != "" && !Loopback(s.Pprof) {
+		l.invalid("serve.pprof", fmt.Sprintf("must be a loopback address and a port, such as 127.0.0.1:6060, is %q", s.Pprof))
+	}
+	if s.PublicMetrics && !Loopback(s.Listen) {
+		l.invalid("serve.public_metrics", fmt.Sprintf("is possible only where serve.listen is on loopback, which is %q", s.Listen))
+	}
+}
+
+// Loopback reports whether an address and port is reached from this machine
+// alone.
+func Loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 func (l *loader) invalid(name, message string) {

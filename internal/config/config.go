@@ -5,6 +5,7 @@
 package config
 
 import (
+	"poa/internal/access"
 	"poa/internal/batch"
 	"poa/internal/scoring"
 	"poa/internal/trigger"
@@ -13,12 +14,14 @@ import (
 // Settings are the values of all settings. The koanf tags are their names,
 // sections joined with dots: scoring.folding.start_mean.
 type Settings struct {
-	Database string         `koanf:"database"`
-	Log      Log            `koanf:"log"`
-	Scoring  Scoring        `koanf:"scoring"`
-	Trigger  trigger.Rules  `koanf:"trigger"`
-	Batch    batch.Settings `koanf:"batch"`
-	Ledger   Ledger         `koanf:"ledger"`
+	Database string          `koanf:"database"`
+	Log      Log             `koanf:"log"`
+	Scoring  Scoring         `koanf:"scoring"`
+	Trigger  trigger.Rules   `koanf:"trigger"`
+	Batch    batch.Settings  `koanf:"batch"`
+	Ledger   Ledger          `koanf:"ledger"`
+	Serve    Serve           `koanf:"serve"`
+	Access   access.Settings `koanf:"access"`
 }
 
 // Log says what is logged, and how.
@@ -50,6 +53,14 @@ type Ledger struct {
 	MaxQueue  int `koanf:"max_queue"`
 }
 
+// Serve says how the service runs.
+type Serve struct {
+	Listen        string `koanf:"listen"`
+	Pprof         string `koanf:"pprof"`
+	PublicMetrics bool   `koanf:"public_metrics"`
+	PollJobs      bool   `koanf:"poll_jobs"`
+}
+
 // Default returns the settings as they are where nothing is said.
 func Default() Settings {
 	return Settings{
@@ -59,6 +70,8 @@ func Default() Settings {
 		Trigger:  trigger.Defaults(),
 		Batch:    batch.Defaults(),
 		Ledger:   Ledger{MaxCommit: 1000, MaxQueue: 20000},
+		Serve:    Serve{Listen: "127.0.0.1:8080"},
+		Access:   access.Defaults(),
 	}
 }
 
@@ -153,5 +166,18 @@ func explanations() map[string]string {
 		"ledger":            "The intake of votes.",
 		"ledger.max_commit": "votes that go into one commit at most",
 		"ledger.max_queue":  "votes that may wait; beyond that clients are asked to try again",
+
+		"serve":                "The service.",
+		"serve.listen":         "address and port of the HTTP service",
+		"serve.pprof":          "address and port of Go's profiler, on loopback only; empty for none",
+		"serve.public_metrics": "let anybody read /metrics, without a key; only where serve.listen is on loopback",
+		"serve.poll_jobs":      "ask the database for jobs instead of waiting for its notifications: for a pooler in transaction mode",
+
+		"access":                      "Who may do what over HTTP. Keys are made by poa key create.",
+		"access.public_reads":         "let anybody read scores, NFTs, collections and the leaderboard, without a key",
+		"access.key_per_minute":       "requests and votes of one API key, 0 for no limit",
+		"access.voter_per_minute":     "votes of one voter, 0 for no limit",
+		"access.anonymous_per_minute": "requests without a valid key from one address, 0 for no limit",
+		"access.trusted_proxies":      "addresses and networks of proxies whose X-Forwarded-For is believed, separated by commas",
 	}
 }

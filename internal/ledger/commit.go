@@ -24,7 +24,7 @@ func (l *Ledger) commit(group []*pending) {
 		answers, err := l.attempt(group, prior)
 		switch {
 		case err == nil:
-			answer(group, answers)
+			l.answer(group, answers)
 			return
 		case errors.Is(err, errMissing):
 			if err = l.ensure(group); err == nil {
@@ -45,7 +45,7 @@ func (l *Ledger) commit(group []*pending) {
 		case errors.Is(err, store.ErrUnavailable):
 			if !unknown {
 				l.log.Error("votes were not recorded", "votes", len(group), "err", err)
-				refuse(group, &Error{CodeTryAgain, "", "not recorded, the database is unavailable: repeat with the same key"})
+				l.refuse(group, &Error{CodeTryAgain, "", "not recorded, the database is unavailable: repeat with the same key"})
 				return
 			}
 		default:
@@ -71,16 +71,16 @@ func (l *Ledger) bisect(group []*pending, err error) {
 		return
 	}
 	l.log.Error("a vote was refused by the database", "key", group[0].vote.Key, "err", err)
-	refuse(group, &Error{CodeInternal, "", "not recorded, the database refused this vote; the server's log says why"})
+	l.refuse(group, &Error{CodeInternal, "", "not recorded, the database refused this vote; the server's log says why"})
 }
 
 func (l *Ledger) giveUp(group []*pending, unknown bool, err error) {
 	l.log.Error("a commit was given up", "votes", len(group), "unknown", unknown, "err", err)
 	if unknown {
-		refuse(group, &Error{CodeUnknown, "", "the connection to the database was lost while recording: repeat with the same key to learn the outcome"})
+		l.refuse(group, &Error{CodeUnknown, "", "the connection to the database was lost while recording: repeat with the same key to learn the outcome"})
 		return
 	}
-	refuse(group, &Error{CodeTryAgain, "", "not recorded, the database is too busy: repeat with the same key"})
+	l.refuse(group, &Error{CodeTryAgain, "", "not recorded, the database is too busy: repeat with the same key"})
 }
 
 // attempt folds the group in one transaction. On ErrOutcomeUnknown it returns,
@@ -88,16 +88,21 @@ func (l *Ledger) giveUp(group []*pending, unknown bool, err error) {
 func (l *Ledger) attempt(group []*pending, prior map[string]Answer) (answers []Answer, err error) {
 	ctx, cancel := context.WithTimeout(l.ctx, l.patience)
 	defer cancel()
+	var f fold
+	began := l.now()
 	err = l.store.Update(ctx, func(tx store.Tx) (err error) {
 		defer func() {
 			if r := recover(); r != nil {
 				err = fmt.Errorf("folding panicked: %v", r)
 			}
 		}()
-		f := fold{policy: l.policy.Load(), now: l.now().UTC().Truncate(time.Microsecond), group: group, prior: prior}
+		f = fold{policy: l.policy.Load(), now: l.now().UTC().Truncate(time.Microsecond), group: group, prior: prior}
 		answers, err = f.run(ctx, tx)
 		return err
 	})
+	if err == nil && len(f.sheet.Votes) > 0 {
+		l.observer.Committed(Commit{Votes: len(f.sheet.Votes), Took: l.now().Sub(began), Activity: f.sheet.Activity})
+	}
 	if err == nil || errors.Is(err, store.ErrOutcomeUnknown) {
 		return answers, err
 	}

@@ -30,6 +30,7 @@ type Options struct {
 	MaxCommit int              // votes in one commit: 1000
 	MaxQueue  int              // votes waiting: 20000
 	Patience  time.Duration    // how long a commit is repeated before its votes are told to try again: 20 s
+	Observer  Observer         // none
 	Log       *slog.Logger     // discarded
 }
 
@@ -41,6 +42,7 @@ type Ledger struct {
 	limit    int
 	maxQueue int
 	patience time.Duration
+	observer Observer
 	log      *slog.Logger
 
 	ctx    context.Context // of commits; ends when Close gives up draining
@@ -73,7 +75,7 @@ type call struct {
 // New starts a ledger. Close it to end its goroutines.
 func New(st store.Store, o Options) *Ledger {
 	l := &Ledger{
-		store: st, now: o.Now, limit: o.MaxCommit, maxQueue: o.MaxQueue, patience: o.Patience, log: o.Log,
+		store: st, now: o.Now, limit: o.MaxCommit, maxQueue: o.MaxQueue, patience: o.Patience, observer: o.Observer, log: o.Log,
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 		merges: make(chan struct{}, 1), merged: make(chan struct{}),
 	}
@@ -89,6 +91,9 @@ func New(st store.Store, o Options) *Ledger {
 	}
 	if l.patience <= 0 {
 		l.patience = 20 * time.Second
+	}
+	if l.observer == nil {
+		l.observer = unobserved{}
 	}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
@@ -117,6 +122,7 @@ func (l *Ledger) Submit(ctx context.Context, votes []Vote) ([]Answer, error) {
 	for i := range votes {
 		if err := votes[i].Check(now); err != nil {
 			answers[i].Err = err
+			l.observer.Answered(&votes[i], &answers[i])
 			continue
 		}
 		waiting = append(waiting, &pending{vote: votes[i], answer: &answers[i], call: c})
@@ -126,6 +132,9 @@ func (l *Ledger) Submit(ctx context.Context, votes []Vote) ([]Answer, error) {
 	}
 	c.left.Store(int64(len(waiting)))
 	if err := l.enqueue(waiting); err != nil {
+		for _, p := range waiting {
+			l.observer.Answered(&p.vote, &Answer{Err: err})
+		}
 		return nil, err
 	}
 	select {
@@ -212,9 +221,11 @@ func (l *Ledger) next() ([]*pending, bool) {
 
 		group := taken[:0]
 		for _, p := range taken {
-			if p.call.ctx.Err() == nil {
-				group = append(group, p)
+			if err := p.call.ctx.Err(); err != nil {
+				l.observer.Answered(&p.vote, &Answer{Err: err})
+				continue
 			}
+			group = append(group, p)
 		}
 		switch {
 		case len(group) > 0:
@@ -242,8 +253,9 @@ func (l *Ledger) mergeCounters() {
 }
 
 // answer hands the answers to the callers.
-func answer(group []*pending, answers []Answer) {
+func (l *Ledger) answer(group []*pending, answers []Answer) {
 	for i, p := range group {
+		l.observer.Answered(&p.vote, &answers[i])
 		*p.answer = answers[i]
 		if p.call.left.Add(-1) == 0 {
 			close(p.call.done)
@@ -252,12 +264,12 @@ func answer(group []*pending, answers []Answer) {
 }
 
 // refuse answers a whole group with one error.
-func refuse(group []*pending, err *Error) {
+func (l *Ledger) refuse(group []*pending, err *Error) {
 	answers := make([]Answer, len(group))
 	for i := range answers {
 		answers[i].Err = err
 	}
-	answer(group, answers)
+	l.answer(group, answers)
 }
 
 // signal leaves a token in c unless there is one.

@@ -21,13 +21,17 @@ func (t *step) chunk(ctx context.Context, nfts []int64, left int) (cancel string
 	if err != nil {
 		return "", err
 	}
+	seen := Chunk{Kind: t.run.Kind}
 	for _, r := range results {
 		if r.Err != nil {
 			failed[r.NFT] = r.Err
 		} else if changed(r) {
-			t.run.Changed++
+			seen.Changed++
+		} else {
+			seen.Unchanged++
 		}
 	}
+	t.run.Changed += int64(seen.Changed)
 	t.run.Done += int64(len(nfts))
 	t.run.Failed += int64(len(failed))
 	t.run.Cursor = max(t.run.Cursor, nfts[len(nfts)-1])
@@ -37,6 +41,8 @@ func (t *step) chunk(ctx context.Context, nfts []int64, left int) (cancel string
 	if err != nil {
 		return "", err
 	}
+	seen.Failed, seen.Took = len(failed), took
+	t.Observer.Computed(seen)
 	t.plan.Pacer = t.plan.Pacer.Step(t.paced(), batch.Work{NFTs: len(nfts), Took: took, Left: left}, t.signals(ctx, latency), t.Now())
 	t.mu.Lock()
 	t.pacing = t.plan.Pacer.State()

@@ -18,6 +18,10 @@ import (
 // River is a Queue on River: one job per step. D is a River driver and T its
 // transaction.
 type River[D riverdriver.Driver[T], T any] struct {
+	// PollOnly asks the database for jobs instead of waiting for notifications,
+	// which a pooler in transaction mode does not pass on. Set it before Start.
+	PollOnly bool
+
 	driver D
 	raw    func(store.Tx) T
 	log    *slog.Logger
@@ -77,6 +81,7 @@ func (q *River[D, T]) Start(ctx context.Context, work Work) error {
 			river.QueueDefault: {MaxWorkers: 4, FetchCooldown: 10 * time.Millisecond},
 		},
 		Workers:                     workers,
+		PollOnly:                    q.PollOnly,
 		JobTimeout:                  2 * lease,
 		CompletedJobRetentionPeriod: time.Hour,
 	})

@@ -54,6 +54,7 @@ type Options struct {
 	Process      string           // name of this process, unique
 	Cores        int              // of the database's machine, for sessions per core; 0: not known
 	Upkeep       Upkeep           // zero fields: defaults
+	Observer     Observer         // none
 	Now          func() time.Time // time.Now
 	Log          *slog.Logger
 }
@@ -93,6 +94,9 @@ type Scheduler struct {
 func New(o Options) *Scheduler {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Observer == nil {
+		o.Observer = unobserved{}
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -234,12 +234,14 @@ func (t *step) save(ctx context.Context, next *Step, at time.Time, log ...store.
 	if err := t.encode(); err != nil {
 		return err
 	}
+	saved := false
 	err := t.Store.Update(ctx, func(tx store.Tx) error {
 		if _, err := tx.(store.ServiceTx).SaveRun(ctx, t.run); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		} else if err != nil { // another process has taken over
 			return t.settle(ctx, tx, nil, at)
 		}
+		saved = true
 		if len(log) > 0 {
 			if err := tx.Apply(ctx, &store.Changes{Activity: log}); err != nil {
 				return err
@@ -249,6 +251,9 @@ func (t *step) save(ctx context.Context, next *Step, at time.Time, log ...store.
 	})
 	if err != nil {
 		return fmt.Errorf("saving run %d: %w", t.run.Number, err)
+	}
+	if saved && t.run.State != store.RunRunning {
+		t.Observer.Ended(t.run)
 	}
 	return nil
 }

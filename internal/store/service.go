@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"time"
+	"unicode"
 )
 
 // Service is what the service needs of a store beyond scoring: runs, candidates
@@ -15,7 +16,8 @@ type Service interface {
 	// most as many of each list as asked for. NFTs of inactive collections and
 	// NFTs that failed and are not to be tried yet are left out.
 	Candidates(ctx context.Context, want Wanted) (Candidates, error)
-	// Backlog counts what is owed. Old is counted up to limit.
+	// Backlog counts what is owed to NFTs of active collections. Old is counted
+	// up to limit.
 	Backlog(ctx context.Context, oldBefore time.Time, limit int64) (Backlog, error)
 
 	// StartRun creates a run in state running, with Steps 0 and the lease given,
@@ -46,13 +48,14 @@ type Service interface {
 	DiscardFailure(ctx context.Context, nft int64) error
 	RetryFailure(ctx context.Context, nft int64, now time.Time) error
 
-	// PutKey stores a new API key; the name must not be in use.
+	// PutKey stores a new API key and returns it with its number. ErrNameTaken,
+	// also by a revoked one.
 	PutKey(ctx context.Context, k Key) (Key, error)
 	// Keys returns all keys, revoked ones too, by number.
 	Keys(ctx context.Context) ([]Key, error)
 	// KeyByHash returns the key with that hash unless revoked; ErrNotFound.
 	KeyByHash(ctx context.Context, hash []byte) (Key, error)
-	// RevokeKey ends a key by name; ErrNotFound.
+	// RevokeKey ends a key by name, unless it has ended; ErrNotFound.
 	RevokeKey(ctx context.Context, name string, now time.Time) error
 	// TouchKeys records when keys, by number, were last used.
 	TouchKeys(ctx context.Context, used map[int64]time.Time) error
@@ -74,6 +77,8 @@ type Service interface {
 	ListNFTs(ctx context.Context, q NFTQuery) ([]Ranked, error)
 	Leaderboard(ctx context.Context, collection *string, after *RankKey, limit int) ([]Ranked, error)
 	ListActivity(ctx context.Context, q ActivityQuery) ([]Activity, error)
+	// VotesOf returns the latest votes on an NFT, on either side, or of a voter,
+	// or of a voter on an NFT, by number; below number before where that is not 0.
 	VotesOf(ctx context.Context, nft, voter int64, before int64, limit int) ([]Vote, error)
 
 	// PutSettings stores the values of settings with their audit entries, and
@@ -221,8 +226,34 @@ const (
 	StatusDue    NFTStatus = "due"
 )
 
-// NFTQuery asks for a page of NFTs by ascending number. Search matches the
-// beginning of the id or name, case-sensitively for ids.
+// SearchDepth is how many NFTs that match a search one page looks at for those
+// that match its other filters too, in each of its two orders.
+const SearchDepth = 10_000
+
+// PrefixEnd returns the least text that is greater, bytewise, than every text
+// that begins with prefix, which is not empty.
+func PrefixEnd(prefix string) string {
+	runes := []rune(prefix)
+	for len(runes) > 0 {
+		last := &runes[len(runes)-1]
+		switch *last {
+		case unicode.MaxRune:
+			runes = runes[:len(runes)-1]
+			continue
+		case 0xd7ff:
+			*last = 0xe000 // those between are not text
+		default:
+			*last++
+		}
+		return string(runes)
+	}
+	return prefix + prefix // nothing greater is text; nobody has such ids
+}
+
+// NFTQuery asks for a page of NFTs: by ascending number, or with Search first
+// those whose id begins with it, by id, and then those whose name does so
+// regardless of case, by name (SQLite knows the case of ASCII letters only).
+// With Search and another filter a page may end early: see SearchDepth.
 type NFTQuery struct {
 	Search     string
 	Collection *string
@@ -237,8 +268,12 @@ type RankKey struct {
 	NFT int64
 }
 
-// ActivityQuery asks for a page of activity, newest first. Zero fields do not
-// filter.
+// ActivitySkew is by how much the times of activity entries may be out of the
+// order of their numbers where a page of activity is asked for by time.
+const ActivitySkew = 10 * time.Minute
+
+// ActivityQuery asks for a page of activity, newest first: from Since, before
+// Until. Zero fields do not filter.
 type ActivityQuery struct {
 	NFT          int64
 	Run          int64

@@ -29,6 +29,8 @@ var (
 	// ErrKeyExists: a vote with that key was committed meanwhile. The
 	// transaction was rolled back; repeat it.
 	ErrKeyExists = errors.New("the vote key exists")
+	// ErrNameTaken: something else has that name.
+	ErrNameTaken = errors.New("the name is taken")
 	// ErrData: the database refused a value. The transaction was rolled back;
 	// repeating it with the same values fails again.
 	ErrData = errors.New("the database refused a value")

@@ -90,7 +90,7 @@ WITH matchups AS (
     WHERE moved
 ), put_activity AS (
     INSERT INTO activity (at, kind, nft, reason, reasons, priority, basis, poa_before, poa, vote, detail)
-    SELECT $2::timestamptz, 'computed', nft, 'manual', '{"manual":1}', 0, 'exact', old_poa, poa, last_vote, 'poa bench'
+    SELECT $2::timestamptz, 'computed', nft, 'manual', '{"manual":1}', 0, 'exact', old_poa, poa, last_vote, ''
     FROM computed
 )
 INSERT INTO counter_deltas (name, collection, by)

@@ -98,7 +98,7 @@ FROM computed
 WHERE moved;
 
 INSERT INTO activity (at, kind, nft, reason, reasons, priority, basis, poa_before, poa, vote, detail)
-SELECT :at, 'computed', nft, 'manual', '{"manual":1}', 0, 'exact', old_poa, poa, last_vote, 'poa bench'
+SELECT :at, 'computed', nft, 'manual', '{"manual":1}', 0, 'exact', old_poa, poa, last_vote, ''
 FROM computed;
 
 INSERT INTO counters (name, collection, value)

@@ -148,6 +148,8 @@ func activityColumns(entries []store.Activity) (InsertActivityParams, error) {
 		Poas:       column(entries, func(a *store.Activity) float64 { return orNaN(a.POA) }),
 		Votes:      column(entries, func(a *store.Activity) int64 { return a.Vote }),
 		Details:    column(entries, func(a *store.Activity) string { return a.Detail }),
+		Runs:       column(entries, func(a *store.Activity) int64 { return a.Run }),
+		Whos:       column(entries, func(a *store.Activity) string { return a.Who }),
 	}, nil
 }
 

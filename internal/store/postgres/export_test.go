@@ -3,7 +3,7 @@ package postgres
 // What the tests of plans explain.
 const (
 	SettingsUpdate = settingsUpdate
-	SettingsView   = settingsView
+	SettingsPage   = settingsPage
 	LockByID       = lockRatingsByID
 	LockByNumber   = lockRatings
 	LockVotersByID = lockVoters

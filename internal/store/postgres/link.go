@@ -33,6 +33,13 @@ const (
 	// A view's statements range from one NFT to whole tables: each is planned
 	// for what it is given.
 	settingsView = `select set_config('plan_cache_mode', 'force_custom_plan', true)`
+
+	// A page of a stream is read along its index whatever is known of the
+	// table: by any other plan each page would read all that is left.
+	settingsPage = `select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
+		set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), set_config('enable_sort', 'off', true)`
+	settingsPaged = `select set_config('enable_seqscan', 'on', true), set_config('enable_bitmapscan', 'on', true),
+		set_config('enable_hashjoin', 'on', true), set_config('enable_mergejoin', 'on', true), set_config('enable_sort', 'on', true)`
 )
 
 const rollbackTimeout = 5 * time.Second
@@ -49,6 +56,8 @@ type link struct {
 	gathered *pgx.Batch
 	results  pgx.BatchResults // of the batch that was sent last, while not all is read
 	unread   int              // queries in results that are not read yet
+
+	savepoints int // set by others in the transaction
 }
 
 // begin takes a connection and gathers the start of a transaction.
@@ -149,6 +158,9 @@ func (l *link) take() *pgx.Batch {
 // commit sends what was gathered and commits. When the connection breaks then,
 // the outcome is unknown.
 func (l *link) commit(ctx context.Context) error {
+	if l.conn.Conn().IsClosed() {
+		return l.failure(ctx, "committing", errors.New("the connection is closed"))
+	}
 	l.gathered.Queue("commit")
 	n := l.gathered.Len()
 	results := l.conn.SendBatch(ctx, l.take())
@@ -166,7 +178,9 @@ func (l *link) commit(ctx context.Context) error {
 	case err == nil:
 		err = closed
 	}
-	if l.conn.Conn().IsClosed() && !pgconn.SafeToRetry(err) {
+	// pgconn.SafeToRetry does not help: it also holds for the reading of an
+	// answer on a connection that was just found closed.
+	if l.conn.Conn().IsClosed() {
 		l.store.pool.Reset()
 		return fmt.Errorf("committing: %w: %w", store.ErrOutcomeUnknown, err)
 	}

@@ -14,6 +14,16 @@ type Collection struct {
 	Active bool
 }
 
+type Failure struct {
+	NFT     int64
+	Error   string
+	Tries   int64
+	FirstAt pgtype.Timestamptz
+	LastAt  pgtype.Timestamptz
+	NextTry pgtype.Timestamptz
+	Run     int64
+}
+
 type History struct {
 	Number      int64
 	NFT         int64
@@ -27,6 +37,17 @@ type History struct {
 	Basis       string
 	ThroughVote int64
 	Version     int64
+}
+
+type Key struct {
+	Number    int64
+	Name      string
+	Role      string
+	Hash      []byte
+	CreatedAt pgtype.Timestamptz
+	CreatedBy string
+	LastUsed  pgtype.Timestamptz
+	RevokedAt pgtype.Timestamptz
 }
 
 type NFT struct {
@@ -88,6 +109,28 @@ type Reject struct {
 	Detail string
 	Raw    string
 	At     pgtype.Timestamptz
+}
+
+type Run struct {
+	Number      int64
+	Kind        string
+	Window      string
+	Collection  pgtype.Text
+	Plan        string
+	State       string
+	RequestedBy string
+	CreatedAt   pgtype.Timestamptz
+	EndedAt     pgtype.Timestamptz
+	Cursor      int64
+	Total       int64
+	Done        int64
+	Changed     int64
+	Failed      int64
+	StopReason  string
+	Cancel      string
+	Steps       int64
+	Holder      string
+	LeaseUntil  pgtype.Timestamptz
 }
 
 type Score struct {

@@ -6,42 +6,40 @@ import (
 	"io"
 	"net"
 	"net/url"
-	"sync"
 	"testing"
 
 	"poa/internal/store"
 )
 
-// cutter is a proxy before a PostgreSQL server that cuts the connection when a
-// client commits.
+// cutter is a proxy before a PostgreSQL server that cuts the connection when
+// its client commits. It serves one connection: on another one the client would
+// ask the server to cancel.
 type cutter struct {
 	listener net.Listener
 	server   string
-	pass     bool // hand the commit on and await the server's answer before cutting
-	serving  sync.WaitGroup
+	pass     bool // hand the commit on and await the server's answer
+	served   chan struct{}
 }
 
 func newCutter(t *testing.T, server string, pass bool) *cutter {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	c := &cutter{listener: l, server: server, pass: pass}
-	c.serving.Go(c.serve)
-	t.Cleanup(func() {
-		l.Close()
-		c.serving.Wait()
-	})
-	return c
-}
-
-func (c *cutter) serve() {
-	for {
-		client, err := c.listener.Accept()
+	c := &cutter{listener: l, server: server, pass: pass, served: make(chan struct{})}
+	go func() {
+		defer close(c.served)
+		client, err := l.Accept()
 		if err != nil {
 			return
 		}
-		c.serving.Go(func() { c.relay(client) })
-	}
+		l.Close()
+		c.relay(client)
+	}()
+	t.Cleanup(func() {
+		l.Close()
+		<-c.served
+	})
+	return c
 }
 
 // relay hands bytes on both ways until the client sends COMMIT, which without
@@ -53,10 +51,13 @@ func (c *cutter) relay(client net.Conn) {
 		return
 	}
 	defer server.Close()
-	c.serving.Go(func() {
-		io.Copy(client, server)
-		client.Close()
-	})
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		if io.Copy(client, server); c.pass {
+			io.Copy(io.Discard, server) // for a client that is gone
+		}
+	}()
 	buffer := make([]byte, 1<<20)
 	for {
 		n, err := client.Read(buffer)
@@ -65,7 +66,7 @@ func (c *cutter) relay(client net.Conn) {
 		}
 		committing := bytes.Contains(buffer[:n], []byte("commit\x00"))
 		if committing {
-			client.Close() // the answer finds nobody
+			client.Close()
 			if !c.pass {
 				return
 			}
@@ -75,7 +76,7 @@ func (c *cutter) relay(client net.Conn) {
 		}
 		if committing {
 			server.(*net.TCPConn).CloseWrite()
-			io.Copy(io.Discard, server)
+			<-answered // the server has done all it was told
 			return
 		}
 	}
@@ -99,8 +100,7 @@ func TestAConnectionCutWhileCommitting(t *testing.T) {
 				t.Errorf("%v says that nothing was changed", err)
 			}
 			through.Close()
-			proxy.listener.Close()
-			proxy.serving.Wait() // the server has done what it does
+			<-proxy.served
 			want := 0
 			if arrives {
 				want = 1

@@ -38,6 +38,9 @@ func (s *Store) Prepare(ctx context.Context, c scoring.Constants, who string, no
 		if err := l.fixFolding(ctx, c.Folding, now); err != nil {
 			return err
 		}
+		if err := l.q.AdoptActivity(ctx); err != nil {
+			return err
+		}
 		version, err = l.scoringVersion(ctx, c.Publishing, who, now)
 		return err
 	})

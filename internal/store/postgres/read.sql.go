@@ -12,8 +12,8 @@ import (
 )
 
 const activity = `-- name: Activity :many
-SELECT a.number, a.at, a.kind, a.nft, a.reason, a.reasons, a.priority, a.basis, a.poa_before, a.poa, a.vote, a.detail, n.id AS nft_id
-FROM (SELECT number, xid, at, kind, nft, reason, reasons, priority, basis, poa_before, poa, vote, detail FROM activity ORDER BY activity.number DESC LIMIT $1) a LEFT JOIN nfts n ON n.number = a.nft
+SELECT a.number, a.at, a.kind, a.nft, a.reason, a.reasons, a.priority, a.basis, a.poa_before, a.poa, a.vote, a.detail, a.run, a.who, n.id AS nft_id
+FROM (SELECT number, xid, at, kind, nft, reason, reasons, priority, basis, poa_before, poa, vote, detail, run, who FROM activity ORDER BY activity.number DESC LIMIT $1) a LEFT JOIN nfts n ON n.number = a.nft
 ORDER BY a.number DESC
 `
 
@@ -30,6 +30,8 @@ type ActivityRow struct {
 	POA       pgtype.Float8
 	Vote      int64
 	Detail    string
+	Run       pgtype.Int8
+	Who       string
 	NftID     pgtype.Text
 }
 
@@ -55,6 +57,8 @@ func (q *Queries) Activity(ctx context.Context, upTo int32) ([]ActivityRow, erro
 			&i.POA,
 			&i.Vote,
 			&i.Detail,
+			&i.Run,
+			&i.Who,
 			&i.NftID,
 		); err != nil {
 			return nil, err
@@ -68,8 +72,8 @@ func (q *Queries) Activity(ctx context.Context, upTo int32) ([]ActivityRow, erro
 }
 
 const activityOf = `-- name: ActivityOf :many
-SELECT a.number, a.at, a.kind, a.nft, a.reason, a.reasons, a.priority, a.basis, a.poa_before, a.poa, a.vote, a.detail, n.id AS nft_id
-FROM (SELECT number, xid, at, kind, nft, reason, reasons, priority, basis, poa_before, poa, vote, detail FROM activity WHERE activity.nft = $1::bigint ORDER BY activity.number DESC LIMIT $2) a LEFT JOIN nfts n ON n.number = a.nft
+SELECT a.number, a.at, a.kind, a.nft, a.reason, a.reasons, a.priority, a.basis, a.poa_before, a.poa, a.vote, a.detail, a.run, a.who, n.id AS nft_id
+FROM (SELECT number, xid, at, kind, nft, reason, reasons, priority, basis, poa_before, poa, vote, detail, run, who FROM activity WHERE activity.nft = $1::bigint ORDER BY activity.number DESC LIMIT $2) a LEFT JOIN nfts n ON n.number = a.nft
 ORDER BY a.number DESC
 `
 
@@ -91,6 +95,8 @@ type ActivityOfRow struct {
 	POA       pgtype.Float8
 	Vote      int64
 	Detail    string
+	Run       pgtype.Int8
+	Who       string
 	NftID     pgtype.Text
 }
 
@@ -116,6 +122,8 @@ func (q *Queries) ActivityOf(ctx context.Context, arg ActivityOfParams) ([]Activ
 			&i.POA,
 			&i.Vote,
 			&i.Detail,
+			&i.Run,
+			&i.Who,
 			&i.NftID,
 		); err != nil {
 			return nil, err
@@ -520,8 +528,8 @@ func (q *Queries) LockVoters(ctx context.Context, ids []string) ([]Voter, error)
 
 const logPage = `-- name: LogPage :many
 
-SELECT v.number, v.key, v.voter, v.kind, v.super, v.nft_a, v.nft_b, v.outcome, v.value, v.weight, v.cast_at, v.received_at, w.id AS voter_id, a.id AS a_id, b.id AS b_id
-FROM votes v JOIN voters w ON w.number = v.voter JOIN nfts a ON a.number = v.nft_a LEFT JOIN nfts b ON b.number = v.nft_b
+SELECT v.number, v.key, v.voter, v.kind, v.super, v.nft_a, v.nft_b, v.outcome, v.value, v.weight, v.cast_at, v.received_at, COALESCE(w.id, '')::text AS voter_id, COALESCE(a.id, '')::text AS a_id, b.id AS b_id
+FROM votes v LEFT JOIN voters w ON w.number = v.voter LEFT JOIN nfts a ON a.number = v.nft_a LEFT JOIN nfts b ON b.number = v.nft_b
 WHERE v.number > $1 ORDER BY v.number LIMIT $2
 `
 
@@ -538,6 +546,7 @@ type LogPageRow struct {
 }
 
 // Pages of the streams: a range of the primary key each, in key order.
+// A vote whose voter or NFT is missing, in a damaged database, is read too.
 func (q *Queries) LogPage(ctx context.Context, arg LogPageParams) ([]LogPageRow, error) {
 	rows, err := q.db.Query(ctx, logPage, arg.After, arg.UpTo)
 	if err != nil {

@@ -220,11 +220,17 @@ func (s *Store) PutRejects(ctx context.Context, rejects []store.Reject) error {
 
 // PutSetting stores a setting's value with its audit entry.
 func (s *Store) PutSetting(ctx context.Context, c store.SettingChange) error {
-	return s.update(ctx, func(l *link) error {
-		return errors.Join(
-			l.q.AdvisoryLock(ctx, settingLock), // so that From is what this change replaces
+	return s.update(ctx, func(l *link) error { return l.putSettings(ctx, c) })
+}
+
+func (l *link) putSettings(ctx context.Context, changes ...store.SettingChange) error {
+	// So that From is what a change replaces, and changes are numbered in the
+	// order of their commits.
+	errs := []error{l.q.AdvisoryLock(ctx, settingLock)}
+	for _, c := range changes {
+		errs = append(errs,
 			l.q.InsertSettingAudit(ctx, InsertSettingAuditParams{At: stamp(c.At), Who: c.Who, Name: c.Name, ToValue: c.To, Why: c.Why}),
-			l.q.UpsertSetting(ctx, UpsertSettingParams{Name: c.Name, Value: c.To, ChangedAt: stamp(c.At)}),
-		)
-	})
+			l.q.UpsertSetting(ctx, UpsertSettingParams{Name: c.Name, Value: c.To, ChangedAt: stamp(c.At)}))
+	}
+	return errors.Join(errs...)
 }

@@ -155,7 +155,7 @@ func entryOf(a *ActivityRow) (store.Activity, error) {
 	entry := store.Activity{
 		Number: a.Number, At: moment(a.At), Kind: store.ActivityKind(a.Kind), NFT: a.NFT.Int64, NFTID: a.NftID.String,
 		Reason: a.Reason, Priority: trigger.Priority(a.Priority), Basis: store.Basis(a.Basis),
-		POABefore: number(a.POABefore), POA: number(a.POA), Vote: a.Vote, Detail: a.Detail,
+		POABefore: number(a.POABefore), POA: number(a.POA), Vote: a.Vote, Run: a.Run.Int64, Who: a.Who, Detail: a.Detail,
 	}
 	if err := json.Unmarshal(a.Reasons, &entry.Reasons); err != nil {
 		return entry, fmt.Errorf("the reasons of activity %d: %w", a.Number, err)

@@ -168,6 +168,12 @@ func (t tx) Apply(ctx context.Context, c *store.Changes) error {
 	if len(c.Counters) > 0 {
 		t.q.InsertCounterDeltas(ctx, deltaColumns(c.Counters))
 	}
+	if len(c.Failures) > 0 {
+		t.q.UpsertFailures(ctx, failureColumns(c.Failures))
+	}
+	if len(c.Recovered) > 0 {
+		t.q.DeleteFailures(ctx, c.Recovered)
+	}
 	return nil
 }
 
@@ -179,6 +185,7 @@ func unique(c *store.Changes) error {
 		once("voter", c.Voters, func(v *store.Voter) int64 { return v.Number }),
 		once("opinion", c.Opinions, refs),
 		once("score", c.Scores, func(s *store.Score) int64 { return s.NFT }),
+		once("failure", c.Failures, func(f *store.Failure) int64 { return f.NFT }),
 	)
 }
 

@@ -162,12 +162,14 @@ func (v view) KnownNFTs(ctx context.Context, ids []string) ([]string, error) {
 }
 
 // pages streams what fetch returns page by page, each page from the key at
-// which the last one ended.
-func pages[K, T any](start K, fetch func(after K) (rows []T, last K, err error)) iter.Seq2[T, error] {
+// which the last one ended. Between pages the view works as ever.
+func pages[K, T any](v view, start K, fetch func(after K) (rows []T, last K, err error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		after := start
 		for {
+			v.gathered.Queue(settingsPage)
 			rows, last, err := fetch(after)
+			v.gathered.Queue(settingsPaged)
 			if err != nil {
 				var none T
 				yield(none, err)
@@ -195,7 +197,7 @@ func lastOf[R, K any](rows []R, key func(*R) K) (last K) {
 }
 
 func (v view) Log(ctx context.Context, after int64) iter.Seq2[store.Vote, error] {
-	return pages(after, func(after int64) ([]store.Vote, int64, error) {
+	return pages(v, after, func(after int64) ([]store.Vote, int64, error) {
 		rows, err := v.q.LogPage(ctx, LogPageParams{After: after, UpTo: pageSize})
 		votes := convert(rows, func(r *LogPageRow) store.Vote { return voteOf((*VotesByKeyRow)(r)) })
 		return votes, lastOf(rows, func(r *LogPageRow) int64 { return r.Vote.Number }), v.failure(ctx, "reading the vote log", err)
@@ -203,7 +205,7 @@ func (v view) Log(ctx context.Context, after int64) iter.Seq2[store.Vote, error]
 }
 
 func (v view) AllNFTs(ctx context.Context) iter.Seq2[store.NFT, error] {
-	return pages(0, func(after int64) ([]store.NFT, int64, error) {
+	return pages(v, 0, func(after int64) ([]store.NFT, int64, error) {
 		rows, err := v.q.NFTPage(ctx, NFTPageParams{After: after, UpTo: pageSize})
 		nfts := convert(rows, func(r *NFTPageRow) store.NFT { return nftOf((*NFTsRow)(r)) })
 		return nfts, lastOf(rows, func(r *NFTPageRow) int64 { return r.NFT.Number }), v.failure(ctx, "reading NFTs", err)
@@ -211,7 +213,7 @@ func (v view) AllNFTs(ctx context.Context) iter.Seq2[store.NFT, error] {
 }
 
 func (v view) AllRatings(ctx context.Context) iter.Seq2[store.Rating, error] {
-	return pages(0, func(after int64) ([]store.Rating, int64, error) {
+	return pages(v, 0, func(after int64) ([]store.Rating, int64, error) {
 		rows, err := v.q.RatingPage(ctx, RatingPageParams{After: after, UpTo: pageSize})
 		if err != nil {
 			return nil, 0, v.failure(ctx, "reading ratings", err)
@@ -222,14 +224,14 @@ func (v view) AllRatings(ctx context.Context) iter.Seq2[store.Rating, error] {
 }
 
 func (v view) AllVoters(ctx context.Context) iter.Seq2[store.Voter, error] {
-	return pages(0, func(after int64) ([]store.Voter, int64, error) {
+	return pages(v, 0, func(after int64) ([]store.Voter, int64, error) {
 		rows, err := v.q.VoterPage(ctx, VoterPageParams{After: after, UpTo: pageSize})
 		return convert(rows, voterOf), lastOf(rows, func(r *Voter) int64 { return r.Number }), v.failure(ctx, "reading voters", err)
 	})
 }
 
 func (v view) AllOpinions(ctx context.Context) iter.Seq2[store.Opinion, error] {
-	return pages(store.OpinionRef{}, func(after store.OpinionRef) ([]store.Opinion, store.OpinionRef, error) {
+	return pages(v, store.OpinionRef{}, func(after store.OpinionRef) ([]store.Opinion, store.OpinionRef, error) {
 		rows, err := v.q.OpinionPage(ctx, OpinionPageParams{NFT: after.NFT, Kind: int16(after.Kind), Voter: after.Voter, UpTo: pageSize})
 		opinions := convert(rows, opinionOf)
 		return opinions, lastOf(opinions, func(o *store.Opinion) store.OpinionRef { return o.OpinionRef }), v.failure(ctx, "reading opinions", err)
@@ -237,7 +239,7 @@ func (v view) AllOpinions(ctx context.Context) iter.Seq2[store.Opinion, error] {
 }
 
 func (v view) AllHistory(ctx context.Context) iter.Seq2[store.HistoryPoint, error] {
-	return pages(0, func(after int64) ([]store.HistoryPoint, int64, error) {
+	return pages(v, 0, func(after int64) ([]store.HistoryPoint, int64, error) {
 		rows, err := v.q.HistoryPage(ctx, HistoryPageParams{After: after, UpTo: pageSize})
 		return convert(rows, historyOf), lastOf(rows, func(h *History) int64 { return h.Number }), v.failure(ctx, "reading the history", err)
 	})

@@ -21,13 +21,14 @@ func (q *Queries) DeleteScores(ctx context.Context, nfts []int64) error {
 }
 
 const insertActivity = `-- name: InsertActivity :exec
-INSERT INTO activity (at, kind, nft, reason, reasons, priority, basis, poa_before, poa, vote, detail)
+INSERT INTO activity (at, kind, nft, reason, reasons, priority, basis, poa_before, poa, vote, detail, run, who)
 SELECT x.at, x.kind, NULLIF(x.nft, 0), x.reason, x.reasons::json, x.priority, x.basis,
-    NULLIF(x.poa_before, 'NaN'), NULLIF(x.poa, 'NaN'), x.vote, x.detail
+    NULLIF(x.poa_before, 'NaN'), NULLIF(x.poa, 'NaN'), x.vote, x.detail, NULLIF(x.run, 0), x.who
 FROM (SELECT unnest($1::timestamptz[]) AS at, unnest($2::text[]) AS kind, unnest($3::bigint[]) AS nft,
     unnest($4::text[]) AS reason, unnest($5::text[]) AS reasons, unnest($6::smallint[]) AS priority,
     unnest($7::text[]) AS basis, unnest($8::double precision[]) AS poa_before,
-    unnest($9::double precision[]) AS poa, unnest($10::bigint[]) AS vote, unnest($11::text[]) AS detail) x
+    unnest($9::double precision[]) AS poa, unnest($10::bigint[]) AS vote, unnest($11::text[]) AS detail,
+    unnest($12::bigint[]) AS run, unnest($13::text[]) AS who) x
 `
 
 type InsertActivityParams struct {
@@ -42,6 +43,8 @@ type InsertActivityParams struct {
 	Poas       []float64
 	Votes      []int64
 	Details    []string
+	Runs       []int64
+	Whos       []string
 }
 
 // NaN stands for a POA that there is none of.
@@ -58,6 +61,8 @@ func (q *Queries) InsertActivity(ctx context.Context, arg InsertActivityParams) 
 		arg.Poas,
 		arg.Votes,
 		arg.Details,
+		arg.Runs,
+		arg.Whos,
 	)
 	return err
 }

@@ -42,19 +42,26 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return &conn{driverConn: dc, prepared: make(map[string]*prepared), statements: c.statements}, nil
 }
 
-// conn is a connection that prepares each statement text once. The texts are
-// constants of this package, so what it keeps is bounded. Like every
-// driver.Conn it is used by one goroutine at a time.
+// kept is how many statements a connection keeps prepared: all of this
+// package's, and as many of those that others run in its transactions.
+const kept = 256
+
+// conn is a connection that prepares each statement text once and forgets those
+// that were not used for longest. Like every driver.Conn it is used by one
+// goroutine at a time.
 type conn struct {
 	driverConn
 	prepared   map[string]*prepared
+	uses       int64
 	statements *atomic.Int64
 }
 
-// prepared is a statement and whether a result of it is being read.
+// prepared is a statement, whether a result of it is being read, and when it
+// was last used, in uses of its connection.
 type prepared struct {
 	driverStmt
 	reading bool
+	used    int64
 }
 
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
@@ -81,11 +88,16 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 }
 
 func (c *conn) statement(ctx context.Context, query string) (*prepared, error) {
+	c.uses++
 	if s := c.prepared[query]; s != nil {
 		if s.reading {
 			return nil, fmt.Errorf("a statement ran again while its result was read: %s", query)
 		}
+		s.used = c.uses
 		return s, nil
+	}
+	if err := c.forget(); err != nil {
+		return nil, err
 	}
 	inner, err := c.PrepareContext(ctx, query)
 	if err != nil {
@@ -95,9 +107,28 @@ func (c *conn) statement(ctx context.Context, query string) (*prepared, error) {
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("the SQLite driver's statement %T lacks methods", inner), inner.Close())
 	}
-	s := &prepared{driverStmt: ds}
+	s := &prepared{driverStmt: ds, used: c.uses}
 	c.prepared[query] = s
 	return s, nil
+}
+
+// forget makes room for one more statement.
+func (c *conn) forget() error {
+	if len(c.prepared) < kept {
+		return nil
+	}
+	var oldest string
+	for query, s := range c.prepared {
+		if !s.reading && (oldest == "" || s.used < c.prepared[oldest].used) {
+			oldest = query
+		}
+	}
+	if oldest == "" {
+		return nil
+	}
+	err := c.prepared[oldest].Close()
+	delete(c.prepared, oldest)
+	return err
 }
 
 // Close finalizes the statements before the connection.

@@ -32,6 +32,8 @@ type activityRow struct {
 	Poa       *float64
 	Vote      int64
 	Detail    string
+	Run       *int64
+	Who       string
 }
 
 type collectionRow struct {
@@ -44,6 +46,16 @@ type counterRow struct {
 	Name       string
 	Collection int64
 	Value      int64
+}
+
+type failureRow struct {
+	Nft     int64
+	Error   string
+	Tries   int64
+	FirstAt int64
+	LastAt  int64
+	NextTry *int64
+	Run     int64
 }
 
 type historyRow struct {
@@ -59,6 +71,17 @@ type historyRow struct {
 	Basis       string
 	ThroughVote int64
 	Version     int64
+}
+
+type keyRow struct {
+	Number    int64
+	Name      string
+	Role      string
+	Hash      []byte
+	CreatedAt int64
+	CreatedBy string
+	LastUsed  *int64
+	RevokedAt *int64
 }
 
 type metaRow struct {
@@ -125,6 +148,28 @@ type rejectRow struct {
 	Detail string
 	Raw    string
 	At     int64
+}
+
+type runRow struct {
+	Number      int64
+	Kind        string
+	Window      string
+	Collection  *string
+	Plan        string
+	State       string
+	RequestedBy string
+	CreatedAt   int64
+	EndedAt     *int64
+	Cursor      int64
+	Total       int64
+	Done        int64
+	Changed     int64
+	Failed      int64
+	StopReason  string
+	Cancel      string
+	Steps       int64
+	Holder      string
+	LeaseUntil  *int64
 }
 
 type scoreRow struct {

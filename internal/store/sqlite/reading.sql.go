@@ -10,7 +10,7 @@ import (
 )
 
 const activityOf = `-- name: activityOf :many
-SELECT a.number, a.at, a.kind, a.nft, a.reason, a.reasons, a.priority, a.basis, a.poa_before, a.poa, a.vote, a.detail, CAST(coalesce(n.id, '') AS TEXT) AS nft_id
+SELECT a.number, a.at, a.kind, a.nft, a.reason, a.reasons, a.priority, a.basis, a.poa_before, a.poa, a.vote, a.detail, a.run, a.who, CAST(coalesce(n.id, '') AS TEXT) AS nft_id
 FROM activity a LEFT JOIN nfts n ON n.number = a.nft
 WHERE a.nft = ?
 ORDER BY a.number DESC
@@ -49,6 +49,8 @@ func (q *Queries) activityOf(ctx context.Context, arg activityOfParams) ([]activ
 			&i.ActivityRow.Poa,
 			&i.ActivityRow.Vote,
 			&i.ActivityRow.Detail,
+			&i.ActivityRow.Run,
+			&i.ActivityRow.Who,
 			&i.NftID,
 		); err != nil {
 			return nil, err
@@ -182,7 +184,7 @@ func (q *Queries) historyOf(ctx context.Context, arg historyOfParams) ([]history
 }
 
 const latestActivity = `-- name: latestActivity :many
-SELECT a.number, a.at, a.kind, a.nft, a.reason, a.reasons, a.priority, a.basis, a.poa_before, a.poa, a.vote, a.detail, CAST(coalesce(n.id, '') AS TEXT) AS nft_id
+SELECT a.number, a.at, a.kind, a.nft, a.reason, a.reasons, a.priority, a.basis, a.poa_before, a.poa, a.vote, a.detail, a.run, a.who, CAST(coalesce(n.id, '') AS TEXT) AS nft_id
 FROM activity a LEFT JOIN nfts n ON n.number = a.nft
 ORDER BY a.number DESC
 LIMIT ?
@@ -215,6 +217,8 @@ func (q *Queries) latestActivity(ctx context.Context, limit int64) ([]latestActi
 			&i.ActivityRow.Poa,
 			&i.ActivityRow.Vote,
 			&i.ActivityRow.Detail,
+			&i.ActivityRow.Run,
+			&i.ActivityRow.Who,
 			&i.NftID,
 		); err != nil {
 			return nil, err
@@ -489,10 +493,11 @@ func (q *Queries) votersAfter(ctx context.Context, arg votersAfterParams) ([]vot
 }
 
 const votesAfter = `-- name: votesAfter :many
-SELECT v.number, v."key", v.voter, v.kind, v.super, v.nft_a, v.nft_b, v.outcome, v.value, v.weight, v.cast_at, v.received_at, w.id AS voter_id, a.id AS a_id, CAST(coalesce(b.id, '') AS TEXT) AS b_id
+SELECT v.number, v."key", v.voter, v.kind, v.super, v.nft_a, v.nft_b, v.outcome, v.value, v.weight, v.cast_at, v.received_at, CAST(coalesce(w.id, '') AS TEXT) AS voter_id, CAST(coalesce(a.id, '') AS TEXT) AS a_id,
+    CAST(coalesce(b.id, '') AS TEXT) AS b_id
 FROM votes v
-CROSS JOIN voters w ON w.number = v.voter
-CROSS JOIN nfts a ON a.number = v.nft_a
+LEFT JOIN voters w ON w.number = v.voter
+LEFT JOIN nfts a ON a.number = v.nft_a
 LEFT JOIN nfts b ON b.number = v.nft_b
 WHERE v.number > ?
 ORDER BY v.number
@@ -511,6 +516,7 @@ type votesAfterRow struct {
 	BID     string
 }
 
+// A vote whose voter or NFT is missing, in a damaged database, is read too.
 func (q *Queries) votesAfter(ctx context.Context, arg votesAfterParams) ([]votesAfterRow, error) {
 	rows, err := q.db.QueryContext(ctx, votesAfter, arg.Number, arg.Limit)
 	if err != nil {

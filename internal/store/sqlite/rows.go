@@ -252,10 +252,13 @@ func toActivity(r *activityRow, nftID string) (store.Activity, error) {
 	a := store.Activity{
 		Number: r.Number, At: fromMicros(r.At), Kind: store.ActivityKind(r.Kind), NFTID: nftID,
 		Reason: r.Reason, Priority: trigger.Priority(r.Priority), Basis: store.Basis(r.Basis),
-		POABefore: r.PoaBefore, POA: r.Poa, Vote: r.Vote, Detail: r.Detail,
+		POABefore: r.PoaBefore, POA: r.Poa, Vote: r.Vote, Who: r.Who, Detail: r.Detail,
 	}
 	if r.Nft != nil {
 		a.NFT = *r.Nft
+	}
+	if r.Run != nil {
+		a.Run = *r.Run
 	}
 	if err := json.Unmarshal([]byte(r.Reasons), &a.Reasons); err != nil {
 		return a, fmt.Errorf("reasons of activity %d: %w", r.Number, err)
@@ -266,10 +269,13 @@ func toActivity(r *activityRow, nftID string) (store.Activity, error) {
 func fromActivity(a *store.Activity) (insertActivityParams, error) {
 	p := insertActivityParams{
 		At: micros(a.At), Kind: string(a.Kind), Reason: a.Reason, Priority: int64(a.Priority), Basis: string(a.Basis),
-		PoaBefore: a.POABefore, Poa: a.POA, Vote: a.Vote, Detail: a.Detail,
+		PoaBefore: a.POABefore, Poa: a.POA, Vote: a.Vote, Who: a.Who, Detail: a.Detail,
 	}
 	if a.NFT != 0 {
 		p.Nft = &a.NFT
+	}
+	if a.Run != 0 {
+		p.Run = &a.Run
 	}
 	reasons, err := json.Marshal(a.Reasons)
 	p.Reasons = string(reasons)

@@ -138,21 +138,11 @@ func (s *Store) greet(ctx context.Context) error {
 }
 
 func (s *Store) connect(settings ...url.Values) (*sql.DB, error) {
-	c, err := driver.NewConnector(s.dsn(settings...))
+	c, err := driver.NewConnector(dsn(s.path, settings...))
 	if err != nil {
 		return nil, err
 	}
 	return sql.OpenDB(connector{Connector: c, statements: &s.statements}), nil
-}
-
-// dsn names the file as a URI, so that no character of its path is special.
-func (s *Store) dsn(settings ...url.Values) string {
-	all := url.Values{}
-	for _, set := range settings {
-		maps.Copy(all, set)
-	}
-	u := url.URL{Scheme: "file", Path: filepath.ToSlash(s.path), RawQuery: all.Encode()}
-	return u.String()
 }
 
 // Close closes all connections. The last one to close a file also empties its
@@ -190,12 +180,10 @@ func (s *Store) migrate(ctx context.Context) error {
 		return err
 	}
 	// A pool of its own: goose needs a connection of the plain driver.
-	immediate := url.Values{"_txlock": {"immediate"}}
-	db, err := sql.Open("sqlite", s.dsn(commonSettings, writerSettings, immediate))
+	db, err := OpenPlain(s.path)
 	if err != nil {
 		return err
 	}
-	db.SetMaxOpenConns(1)
 	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files)
 	if err != nil {
 		return errors.Join(err, db.Close())
@@ -252,6 +240,7 @@ func (s *Store) Durability(ctx context.Context) ([]store.Durability, error) {
 func (s *Store) Update(ctx context.Context, f func(store.Tx) error) error {
 	return s.write(ctx, func(q *Queries) error {
 		t := &tx{store: s, q: q}
+		defer t.endRaw()
 		if err := f(t); err != nil {
 			return err
 		}
@@ -464,17 +453,19 @@ func (s *Store) PutRejects(ctx context.Context, rejects []store.Reject) error {
 
 // PutSetting stores a setting with its audit entry.
 func (s *Store) PutSetting(ctx context.Context, c store.SettingChange) error {
-	err := s.write(ctx, func(q *Queries) error {
-		from, err := q.settingValue(ctx, c.Name)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		if err := q.putSetting(ctx, putSettingParams{Name: c.Name, Value: c.To, ChangedAt: micros(c.At)}); err != nil {
-			return err
-		}
-		return q.insertSettingChange(ctx, insertSettingChangeParams{
-			At: micros(c.At), Who: c.Who, Name: c.Name, FromValue: from, ToValue: c.To, Why: c.Why,
-		})
-	})
+	err := s.write(ctx, func(q *Queries) error { return changeSetting(ctx, q, &c) })
 	return doing(fmt.Sprintf("storing setting %q", c.Name), err)
+}
+
+func changeSetting(ctx context.Context, q *Queries, c *store.SettingChange) error {
+	from, err := q.settingValue(ctx, c.Name)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	if err := q.putSetting(ctx, putSettingParams{Name: c.Name, Value: c.To, ChangedAt: micros(c.At)}); err != nil {
+		return err
+	}
+	return q.insertSettingChange(ctx, insertSettingChangeParams{
+		At: micros(c.At), Who: c.Who, Name: c.Name, FromValue: from, ToValue: c.To, Why: c.Why,
+	})
 }

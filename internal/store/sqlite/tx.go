@@ -3,6 +3,7 @@ package sqlite
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"fmt"
 	"slices"
 	"time"
@@ -21,8 +22,16 @@ import (
 type tx struct {
 	store  *Store
 	q      *Queries
-	failed error // the first failure: the transaction cannot be trusted then
-	last   int64 // vote number reserved last, 0 for none
+	failed error   // the first failure: the transaction cannot be trusted then
+	last   int64   // vote number reserved last, 0 for none
+	raw    *sql.Tx // the transaction as lent by RawTx
+}
+
+// endRaw takes back what RawTx lent. Nothing else ends with it.
+func (t *tx) endRaw() {
+	if t.raw != nil {
+		_ = t.raw.Rollback()
+	}
 }
 
 // do runs one method.
@@ -186,6 +195,12 @@ func (t *tx) Apply(ctx context.Context, c *store.Changes) error {
 					return t.q.addToCounter(ctx, addToCounterParams{Name: d.Name, Collection: d.Collection, Value: d.By})
 				})
 			},
+			func() error {
+				return each("failure", c.Failures, func(f *store.Failure) error { return t.q.putFailure(ctx, fromFailure(f)) })
+			},
+			func() error {
+				return each("recovered NFT", c.Recovered, func(nft *int64) error { _, err := t.q.deleteFailure(ctx, *nft); return err })
+			},
 		} {
 			if err := write(); err != nil {
 				return err
@@ -219,6 +234,7 @@ func distinct(c *store.Changes) error {
 		noneTwice("voter", c.Voters, func(v *store.Voter) int64 { return v.Number }),
 		noneTwice("opinion", c.Opinions, func(o *store.Opinion) store.OpinionRef { return o.OpinionRef }),
 		noneTwice("score", c.Scores, func(s *store.Score) int64 { return s.NFT }),
+		noneTwice("failure", c.Failures, func(f *store.Failure) int64 { return f.NFT }),
 		noneTwice("withdrawn score", c.Withdrawn, func(nft *int64) int64 { return *nft }),
 	)
 }

@@ -35,8 +35,8 @@ func (q *Queries) deleteScore(ctx context.Context, nft int64) error {
 }
 
 const insertActivity = `-- name: insertActivity :exec
-INSERT INTO activity (at, kind, nft, reason, reasons, priority, basis, poa_before, poa, vote, detail)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO activity (at, kind, nft, reason, reasons, priority, basis, poa_before, poa, vote, detail, run, who)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 `
 
 type insertActivityParams struct {
@@ -51,6 +51,8 @@ type insertActivityParams struct {
 	Poa       *float64
 	Vote      int64
 	Detail    string
+	Run       *int64
+	Who       string
 }
 
 func (q *Queries) insertActivity(ctx context.Context, arg insertActivityParams) error {
@@ -66,6 +68,8 @@ func (q *Queries) insertActivity(ctx context.Context, arg insertActivityParams) 
 		arg.Poa,
 		arg.Vote,
 		arg.Detail,
+		arg.Run,
+		arg.Who,
 	)
 	return err
 }

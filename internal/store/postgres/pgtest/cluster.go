@@ -71,7 +71,7 @@ type server struct {
 
 // Start makes a cluster and starts it.
 func Start(o Options) (*Cluster, error) {
-	bin, err := findBinaries()
+	bin, err := findBinaries("/usr/lib/postgresql/*/bin", "initdb")
 	if err != nil {
 		return nil, err
 	}
@@ -284,9 +284,10 @@ func (c *Cluster) configure(o Options) error {
 	return nil
 }
 
-// findBinaries returns the directory of the newest PostgreSQL.
-func findBinaries() (string, error) {
-	dirs, err := filepath.Glob("/usr/lib/postgresql/*/bin")
+// findBinaries returns the directory of the newest PostgreSQL that holds a
+// program, of those that match Debian's pattern, else of the one on PATH.
+func findBinaries(debian, program string) (string, error) {
+	dirs, err := filepath.Glob(debian)
 	if err != nil {
 		return "", err
 	}
@@ -296,11 +297,11 @@ func findBinaries() (string, error) {
 	}
 	slices.SortFunc(dirs, func(a, b string) int { return cmp.Compare(version(b), version(a)) })
 	for _, dir := range dirs {
-		if _, err := os.Stat(filepath.Join(dir, "initdb")); err == nil {
+		if _, err := os.Stat(filepath.Join(dir, program)); err == nil {
 			return dir, nil
 		}
 	}
-	if path, err := exec.LookPath("initdb"); err == nil {
+	if path, err := exec.LookPath(program); err == nil {
 		return filepath.Dir(path), nil
 	}
 	return "", errors.New("PostgreSQL's server programs are missing: these tests start a server of their own; install them, for instance with: apt-get install postgresql")

@@ -94,12 +94,12 @@ GROUP BY x.name, x.collection ORDER BY x.name, x.collection;
 SELECT * FROM history WHERE nft = @nft ORDER BY number DESC LIMIT @up_to;
 
 -- name: Activity :many
-SELECT a.number, a.at, a.kind, a.nft, a.reason, a.reasons, a.priority, a.basis, a.poa_before, a.poa, a.vote, a.detail, n.id AS nft_id
+SELECT a.number, a.at, a.kind, a.nft, a.reason, a.reasons, a.priority, a.basis, a.poa_before, a.poa, a.vote, a.detail, a.run, a.who, n.id AS nft_id
 FROM (SELECT * FROM activity ORDER BY activity.number DESC LIMIT @up_to) a LEFT JOIN nfts n ON n.number = a.nft
 ORDER BY a.number DESC;
 
 -- name: ActivityOf :many
-SELECT a.number, a.at, a.kind, a.nft, a.reason, a.reasons, a.priority, a.basis, a.poa_before, a.poa, a.vote, a.detail, n.id AS nft_id
+SELECT a.number, a.at, a.kind, a.nft, a.reason, a.reasons, a.priority, a.basis, a.poa_before, a.poa, a.vote, a.detail, a.run, a.who, n.id AS nft_id
 FROM (SELECT * FROM activity WHERE activity.nft = @nft::bigint ORDER BY activity.number DESC LIMIT @up_to) a LEFT JOIN nfts n ON n.number = a.nft
 ORDER BY a.number DESC;
 
@@ -123,8 +123,9 @@ SELECT (SELECT count(*) FROM nfts) AS nfts, (SELECT count(*) FROM voters) AS vot
 -- Pages of the streams: a range of the primary key each, in key order.
 
 -- name: LogPage :many
-SELECT sqlc.embed(v), w.id AS voter_id, a.id AS a_id, b.id AS b_id
-FROM votes v JOIN voters w ON w.number = v.voter JOIN nfts a ON a.number = v.nft_a LEFT JOIN nfts b ON b.number = v.nft_b
+-- A vote whose voter or NFT is missing, in a damaged database, is read too.
+SELECT sqlc.embed(v), COALESCE(w.id, '')::text AS voter_id, COALESCE(a.id, '')::text AS a_id, b.id AS b_id
+FROM votes v LEFT JOIN voters w ON w.number = v.voter LEFT JOIN nfts a ON a.number = v.nft_a LEFT JOIN nfts b ON b.number = v.nft_b
 WHERE v.number > @after ORDER BY v.number LIMIT @up_to;
 
 -- name: NFTPage :many

@@ -114,13 +114,14 @@ SELECT unnest(@nfts::bigint[]), unnest(@ats::timestamptz[]), unnest(@poas::doubl
 
 -- name: InsertActivity :exec
 -- NaN stands for a POA that there is none of.
-INSERT INTO activity (at, kind, nft, reason, reasons, priority, basis, poa_before, poa, vote, detail)
+INSERT INTO activity (at, kind, nft, reason, reasons, priority, basis, poa_before, poa, vote, detail, run, who)
 SELECT x.at, x.kind, NULLIF(x.nft, 0), x.reason, x.reasons::json, x.priority, x.basis,
-    NULLIF(x.poa_before, 'NaN'), NULLIF(x.poa, 'NaN'), x.vote, x.detail
+    NULLIF(x.poa_before, 'NaN'), NULLIF(x.poa, 'NaN'), x.vote, x.detail, NULLIF(x.run, 0), x.who
 FROM (SELECT unnest(@ats::timestamptz[]) AS at, unnest(@kinds::text[]) AS kind, unnest(@nfts::bigint[]) AS nft,
     unnest(@reason::text[]) AS reason, unnest(@reasons::text[]) AS reasons, unnest(@priorities::smallint[]) AS priority,
     unnest(@bases::text[]) AS basis, unnest(@poas_before::double precision[]) AS poa_before,
-    unnest(@poas::double precision[]) AS poa, unnest(@votes::bigint[]) AS vote, unnest(@details::text[]) AS detail) x;
+    unnest(@poas::double precision[]) AS poa, unnest(@votes::bigint[]) AS vote, unnest(@details::text[]) AS detail,
+    unnest(@runs::bigint[]) AS run, unnest(@whos::text[]) AS who) x;
 
 -- name: InsertCounterDeltas :exec
 INSERT INTO counter_deltas (name, collection, by)

@@ -7,10 +7,12 @@ SELECT nft FROM ratings WHERE nft > ? ORDER BY nft LIMIT ?;
 SELECT nft FROM ratings WHERE collection = ? AND nft > ? ORDER BY nft LIMIT ?;
 
 -- name: votesAfter :many
-SELECT sqlc.embed(v), w.id AS voter_id, a.id AS a_id, CAST(coalesce(b.id, '') AS TEXT) AS b_id
+-- A vote whose voter or NFT is missing, in a damaged database, is read too.
+SELECT sqlc.embed(v), CAST(coalesce(w.id, '') AS TEXT) AS voter_id, CAST(coalesce(a.id, '') AS TEXT) AS a_id,
+    CAST(coalesce(b.id, '') AS TEXT) AS b_id
 FROM votes v
-CROSS JOIN voters w ON w.number = v.voter
-CROSS JOIN nfts a ON a.number = v.nft_a
+LEFT JOIN voters w ON w.number = v.voter
+LEFT JOIN nfts a ON a.number = v.nft_a
 LEFT JOIN nfts b ON b.number = v.nft_b
 WHERE v.number > ?
 ORDER BY v.number

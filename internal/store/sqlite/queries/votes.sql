@@ -107,8 +107,8 @@ INSERT INTO history (nft, at, poa, confidence, mean, sigma, votes, reason, basis
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: insertActivity :exec
-INSERT INTO activity (at, kind, nft, reason, reasons, priority, basis, poa_before, poa, vote, detail)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO activity (at, kind, nft, reason, reasons, priority, basis, poa_before, poa, vote, detail, run, who)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: addToCounter :exec
 INSERT INTO counters (name, collection, value) VALUES (?, ?, ?)

@@ -1,0 +1,368 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"net/netip"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"poa/internal/access"
+	"poa/internal/api"
+	"poa/internal/config"
+	"poa/internal/ledger"
+	"poa/internal/live"
+	"poa/internal/metrics"
+	"poa/internal/scheduler"
+	"poa/internal/settings"
+	"poa/internal/store"
+)
+
+type serveCommand struct {
+	Listen  string `placeholder:"ADDRESS" help:"Address and port of the service. [127.0.0.1:8080]"`
+	Pprof   string `placeholder:"ADDRESS" help:"Address and port of Go's profiler, on loopback only. [none]"`
+	Migrate bool   `help:"Bring the database's tables up to date first."`
+}
+
+// flags are the settings given on the command line.
+func (c *serveCommand) flags() []config.Flag {
+	var flags []config.Flag
+	for _, f := range []config.Flag{{Flag: "--listen", Setting: "serve.listen", Value: c.Listen}, {Flag: "--pprof", Setting: "serve.pprof", Value: c.Pprof}} {
+		if f.Value != "" {
+			flags = append(flags, f)
+		}
+	}
+	return flags
+}
+
+const (
+	// stopWithin is how long a shutdown takes at most, and answerWithin the part
+	// of it in which requests under way are answered.
+	stopWithin   = 10 * time.Second
+	answerWithin = 6 * time.Second
+	// readyFor is how long the answer of /readyz is kept.
+	readyFor = time.Second
+)
+
+func (c *serveCommand) Run(ctx context.Context, m *Main) error {
+	if err := m.openToServe(ctx, c.Migrate); err != nil {
+		return err
+	}
+	s, err := m.newService(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.start(ctx); err != nil {
+		return errors.Join(err, s.stop())
+	}
+	m.printf("poa serves http://%s from %s\n", s.listener.Addr(), m.database())
+	select {
+	case <-ctx.Done():
+		m.log.Info("shutting down")
+		err = nil
+	case err = <-s.failed:
+	}
+	return errors.Join(err, s.stop())
+}
+
+// openToServe opens the database and sees that its tables are those of this
+// program. It makes them where poa has not touched it.
+func (m *Main) openToServe(ctx context.Context, migrate bool) error {
+	if err := m.open(ctx); err != nil {
+		return err
+	}
+	have, want, err := m.schema(ctx)
+	if err != nil {
+		return err
+	}
+	if have < want && (have == 0 || migrate) {
+		if err := m.store.Migrate(ctx); err != nil {
+			return fmt.Errorf("migrating %s: %w", m.database(), err)
+		}
+	} else if err := m.fits(have, want); err != nil {
+		return err
+	}
+	return m.warnOfLoss(ctx)
+}
+
+// warnOfLoss warns where the database may lose what it acknowledged.
+func (m *Main) warnOfLoss(ctx context.Context) error {
+	list, err := m.store.Durability(ctx)
+	if err != nil {
+		return fmt.Errorf("reading what keeps votes in %s: %w", m.database(), err)
+	}
+	for _, d := range list {
+		if !d.OK {
+			m.log.Warn("ACKNOWLEDGED VOTES MAY BE LOST when the database's machine fails", "setting", d.Name, "is", d.Value, "should be", d.Want)
+		}
+	}
+	return nil
+}
+
+// service returns the store as what the service needs of it.
+func (m *Main) service() store.Service { return m.store.(store.Service) }
+
+// openSettings reads what is in force, with what was changed at run time.
+func (m *Main) openSettings(ctx context.Context) (*settings.Service, error) {
+	load := func(stored map[string]string) (*config.Config, error) {
+		o := m.options()
+		o.Stored = stored
+		return config.Load(o)
+	}
+	s, err := settings.Open(ctx, m.service(), settings.Options{Load: load, Who: who, Now: m.Now, Log: m.log})
+	if err != nil {
+		return nil, fmt.Errorf("reading the settings in %s: %w", m.database(), err)
+	}
+	return s, nil
+}
+
+// service is a running service.
+type service struct {
+	store     store.Service
+	log       *slog.Logger
+	settings  *settings.Service
+	guard     *access.Guard
+	ledger    *ledger.Ledger
+	queue     jobQueue
+	scheduler *scheduler.Scheduler
+	stream    *live.Stream
+	metrics   *metrics.Metrics
+	http      []*http.Server
+	listener  net.Listener // of the API
+	failed    chan error   // of a server that ended by itself
+	ready     readiness
+}
+
+// newService puts the parts together. The ledger is running then.
+func (m *Main) newService(ctx context.Context) (*service, error) {
+	s := &service{store: m.service(), log: m.log, failed: make(chan error, 2)}
+	var err error
+	if s.settings, err = m.openSettings(ctx); err != nil {
+		return nil, err
+	}
+	if s.guard, err = access.New(s.store, m.config.Access, m.Now, m.log); err != nil {
+		return nil, err
+	}
+	if s.queue, err = m.openQueue(); err != nil {
+		return nil, err
+	}
+	if err := s.queue.Migrate(ctx); err != nil {
+		return nil, err
+	}
+	version := readVersion()
+	s.metrics = metrics.New(metrics.Options{Version: version.Version, Revision: version.Revision, Now: m.Now, Log: m.log})
+	s.stream = live.New(s.store, live.Options{Log: m.log})
+	s.ledger = ledger.New(s.store, ledger.Options{
+		Policy: s.settings.Current().Policy, Now: m.Now, MaxCommit: m.config.Ledger.MaxCommit, MaxQueue: m.config.Ledger.MaxQueue,
+		Observer: s.metrics, Log: m.log,
+	})
+	s.settings.OnChange(func(in *settings.InForce) { s.ledger.SetPolicy(in.Policy) })
+	s.scheduler = scheduler.New(scheduler.Options{
+		Store: s.store, Queue: s.queue, Settings: s.settings.Current, VotesWaiting: s.ledger.Waiting,
+		Process: processName(), Cores: m.databaseCores(), Now: m.Now, Observer: s.metrics, Log: m.log,
+	})
+	s.ready = readiness{store: s.store, now: m.Now}
+	handler, err := s.handler(m, version.Version)
+	if err != nil {
+		return nil, errors.Join(err, s.ledger.Close(ctx))
+	}
+	s.http = append(s.http, &http.Server{
+		Addr: m.config.Serve.Listen, Handler: handler, ErrorLog: slog.NewLogLogger(m.log.Handler(), slog.LevelWarn),
+		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+	})
+	if m.config.Serve.Pprof != "" {
+		s.http = append(s.http, &http.Server{Addr: m.config.Serve.Pprof, Handler: profiler(), ReadHeaderTimeout: 10 * time.Second})
+	}
+	return s, nil
+}
+
+// handler is all that is served.
+func (s *service) handler(m *Main, version string) (http.Handler, error) {
+	v1, err := api.New(api.Options{
+		Store: s.store, Votes: s.ledger, Runs: s.scheduler, Settings: s.settings, Guard: s.guard, Stream: s.stream,
+		Version: version, Now: m.Now, Log: m.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle(api.Prefix+"/", v1)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
+	mux.Handle("GET /readyz", &s.ready)
+	if m.config.Serve.PublicMetrics {
+		mux.Handle("GET /metrics", s.metrics.Handler())
+	} else {
+		mux.Handle("GET /metrics", api.Guarded(s.guard, access.View, m.log, s.metrics.Handler()))
+	}
+	return api.Outer(api.Problems(mux), s.guard, m.log, m.Now), nil
+}
+
+// profiler serves Go's profiles.
+func profiler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+// start starts what runs beside requests, then listens.
+func (s *service) start(ctx context.Context) error {
+	s.settings.Start()
+	s.guard.Start()
+	s.stream.Start()
+	s.metrics.Watch(metrics.Sources{
+		Store: s.store, Settings: s.settings.Current, VotesWaiting: s.ledger.Waiting, Pacing: s.scheduler.Pacing, Live: s.stream.Stats,
+	})
+	if err := s.scheduler.Start(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
+	for i, server := range s.http {
+		l, err := net.Listen("tcp", server.Addr)
+		if err != nil {
+			return withHint(fmt.Errorf("listening: %w", err), "stop what uses that address, or give another one: poa serve --listen 127.0.0.1:8081")
+		}
+		if i == 0 {
+			s.listener = l
+		} else {
+			s.log.Info("profiler", "address", l.Addr().String())
+		}
+		go func() {
+			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				s.failed <- fmt.Errorf("serving %s: %w", server.Addr, err)
+			}
+		}()
+	}
+	return nil
+}
+
+// stop ends the service: it is no longer ready, takes no more connections,
+// answers the requests under way and commits their votes, and ends everything
+// else. What is left of runs goes on in another process, or after the next
+// start. The store stays open.
+func (s *service) stop() error {
+	s.ready.draining.Store(true)
+	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+	defer cancel()
+	var errs []error
+	answering, done := context.WithTimeout(ctx, answerWithin)
+	defer done()
+	var streaming sync.WaitGroup
+	streaming.Go(func() { // its listeners would hold their connections
+		if err := s.stream.Stop(answering); err != nil {
+			s.log.Warn("live listeners were cut off", "err", err)
+		}
+	})
+	for _, server := range s.http {
+		if err := server.Shutdown(answering); err != nil {
+			s.log.Warn("requests under way were cut off", "err", err)
+			errs = append(errs, server.Close())
+		}
+	}
+	streaming.Wait()
+	if err := s.ledger.Close(ctx); err != nil {
+		errs = append(errs, fmt.Errorf("committing the last votes: %w", err))
+	}
+	if err := s.scheduler.Stop(ctx); err != nil {
+		s.log.Warn("a run was cut off; it goes on elsewhere or after the next start", "err", err)
+	}
+	s.metrics.Stop()
+	s.guard.Stop(ctx)
+	s.settings.Stop()
+	errs = append(errs, s.queue.Close())
+	return errors.Join(errs...)
+}
+
+// readiness answers /readyz: whether this process can serve.
+type readiness struct {
+	store    store.Service
+	now      func() time.Time
+	draining atomic.Bool
+
+	mu      sync.Mutex // guards what follows, and is held while looking
+	checked time.Time
+	reason  string // why it is not ready, "" where it is
+}
+
+func (r *readiness) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	reason := "the process is shutting down"
+	if !r.draining.Load() {
+		reason = r.look(q.Context())
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if reason != "" {
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_ = json.NewEncoder(w).Encode(struct { // the client may have gone
+		Ready  bool   `json:"ready"`
+		Reason string `json:"reason,omitempty"`
+	}{reason == "", reason})
+}
+
+// look looks at the database, at most every readyFor however many ask.
+func (r *readiness) look(ctx context.Context) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now := r.now(); r.checked.IsZero() || now.Sub(r.checked) >= readyFor {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+		defer cancel()
+		r.reason, r.checked = r.reasonNow(ctx), now
+	}
+	return r.reason
+}
+
+func (r *readiness) reasonNow(ctx context.Context) string {
+	if err := r.store.Ping(ctx); err != nil {
+		return "the database cannot be reached or takes no writes"
+	}
+	have, want, err := r.store.Schema(ctx)
+	switch {
+	case err != nil:
+		return "the database's schema cannot be read"
+	case have != want:
+		return fmt.Sprintf("the database has schema version %d; this program works with version %d", have, want)
+	}
+	return ""
+}
+
+// processName names this process among those on the database.
+func processName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s/%d", host, os.Getpid())
+}
+
+// databaseCores is the number of cores of the database's machine where that is
+// this one, and 0 where it is not known.
+func (m *Main) databaseCores() int {
+	db := m.database()
+	if db.Engine == config.SQLite {
+		return runtime.NumCPU()
+	}
+	c, err := pgconn.ParseConfig(db.URL)
+	if err != nil {
+		return 0
+	}
+	if ip, err := netip.ParseAddr(c.Host); c.Host == "localhost" || strings.HasPrefix(c.Host, "/") || err == nil && ip.IsLoopback() {
+		return runtime.NumCPU()
+	}
+	return 0
+}

@@ -1,0 +1,365 @@
+// Package access says who may do what over HTTP: API keys with their roles,
+// rates, and the addresses of clients behind proxies.
+package access
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"poa/internal/store"
+)
+
+// Need is what a request asks for.
+type Need string
+
+// The needs.
+const (
+	Read    Need = "read"    // scores: any key, and anybody where reads are public
+	View    Need = "view"    // what happens inside: viewer, operator
+	Operate Need = "operate" // operator
+	Cast    Need = "cast"    // votes: voter-gateway
+)
+
+// Roles are the roles that satisfy a need.
+func (n Need) Roles() []store.Role {
+	switch n {
+	case Read:
+		return Roles()
+	case View:
+		return []store.Role{store.Viewer, store.Operator}
+	case Operate:
+		return []store.Role{store.Operator}
+	case Cast:
+		return []store.Role{store.VoterGateway}
+	}
+	return nil
+}
+
+// Errors of Authorize. Others are those of the store.
+var (
+	// ErrNoKey: a key is needed and none was sent.
+	ErrNoKey = errors.New("an API key is needed: send it as Authorization: Bearer KEY")
+	// ErrBadKey: the key is unknown or revoked.
+	ErrBadKey = errors.New("the API key is unknown or revoked")
+)
+
+// Forbidden is the error of a key whose role does not suffice.
+type Forbidden struct {
+	Role store.Role
+	Need Need
+}
+
+func (e *Forbidden) Error() string {
+	var names []string
+	for _, r := range e.Need.Roles() {
+		names = append(names, string(r))
+	}
+	return fmt.Sprintf("a key of role %s is needed, this one has role %s", strings.Join(names, " or "), e.Role)
+}
+
+// TooMany is the error of a client that exceeds its rate.
+type TooMany struct {
+	Who  string // the key, voter or client, for people
+	Wait time.Duration
+}
+
+func (e *TooMany) Error() string {
+	return fmt.Sprintf("too many requests or votes of %s: wait %s", e.Who, e.Wait)
+}
+
+// Settings say what clients may do.
+type Settings struct {
+	PublicReads        bool   `koanf:"public_reads" json:"public_reads"`
+	KeyPerMinute       int    `koanf:"key_per_minute" json:"key_per_minute"`
+	VoterPerMinute     int    `koanf:"voter_per_minute" json:"voter_per_minute"`
+	AnonymousPerMinute int    `koanf:"anonymous_per_minute" json:"anonymous_per_minute"`
+	TrustedProxies     string `koanf:"trusted_proxies" json:"trusted_proxies"`
+}
+
+// Defaults returns the settings where nothing is said.
+func Defaults() Settings {
+	return Settings{KeyPerMinute: 600_000, VoterPerMinute: 120, AnonymousPerMinute: 600}
+}
+
+// Validate reports every setting out of its range, joined.
+func (s Settings) Validate() error {
+	var errs []error
+	for _, limit := range []struct {
+		name  string
+		value int
+	}{{"key_per_minute", s.KeyPerMinute}, {"voter_per_minute", s.VoterPerMinute}, {"anonymous_per_minute", s.AnonymousPerMinute}} {
+		if limit.value < 0 {
+			errs = append(errs, fmt.Errorf("%s: must not be negative, is %d", limit.name, limit.value))
+		}
+	}
+	if _, err := ParseProxies(s.TrustedProxies); err != nil {
+		errs = append(errs, fmt.Errorf("trusted_proxies: %w", err))
+	}
+	return errors.Join(errs...)
+}
+
+const (
+	// trusted is how long a key is believed after it was looked up: the time a
+	// revocation takes to be in force.
+	trusted = 3 * time.Second
+	// maxTrusted is how many keys are kept.
+	maxTrusted = 10_000
+	// touchEvery is how often the times of last use are written.
+	touchEvery = time.Minute
+	// Names whose rates are remembered.
+	keptVoters, keptAddresses = 100_000, 50_000
+)
+
+// Client is who sent a request.
+type Client struct {
+	Key     *store.Key // nil: anonymous
+	Address netip.Addr
+}
+
+// Name names the client in logs and audits: its key's name, "" for anonymous.
+func (c *Client) Name() string {
+	if c.Key == nil {
+		return ""
+	}
+	return c.Key.Name
+}
+
+// Guard decides about requests. Its methods are safe for concurrent use.
+type Guard struct {
+	store     store.Service
+	settings  Settings
+	proxies   Proxies
+	now       func() time.Time
+	log       *slog.Logger
+	keys      *Limits
+	voters    *Limits
+	anonymous *Limits
+	cancel    context.CancelFunc
+	loop      sync.WaitGroup
+
+	mu    sync.Mutex // guards what follows
+	known map[[sha256.Size]byte]known
+	used  map[int64]time.Time // last uses not written yet, by number of the key
+}
+
+// known is a key that was looked up.
+type known struct {
+	key   store.Key
+	until time.Time
+}
+
+// New returns a guard. now and log may be nil.
+func New(st store.Service, s Settings, now func() time.Time, log *slog.Logger) (*Guard, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	proxies, err := ParseProxies(s.TrustedProxies)
+	if err != nil {
+		return nil, err
+	}
+	if now == nil {
+		now = time.Now
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Guard{
+		store: st, settings: s, proxies: proxies, now: now, log: log,
+		keys: NewLimits(s.KeyPerMinute, maxTrusted), voters: NewLimits(s.VoterPerMinute, keptVoters),
+		anonymous: NewLimits(s.AnonymousPerMinute, keptAddresses),
+		known:     map[[sha256.Size]byte]known{}, used: map[int64]time.Time{},
+	}, nil
+}
+
+// Start begins to write when keys were last used, every minute.
+func (g *Guard) Start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	g.cancel = cancel
+	g.loop.Go(func() {
+		ticker := time.NewTicker(touchEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				g.touch(ctx)
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+}
+
+// Stop writes the last uses and ends what Start began.
+func (g *Guard) Stop(ctx context.Context) {
+	if g.cancel != nil {
+		g.cancel()
+	}
+	g.loop.Wait()
+	g.touch(ctx)
+}
+
+// touch writes the last uses since the last time, in one statement.
+func (g *Guard) touch(ctx context.Context) {
+	g.mu.Lock()
+	used := g.used
+	g.used = map[int64]time.Time{}
+	g.mu.Unlock()
+	if len(used) == 0 {
+		return
+	}
+	err := g.store.TouchKeys(ctx, used)
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	g.log.Warn("the last uses of API keys could not be written; it is tried again", "err", err)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	maps.Copy(used, g.used) // later uses win
+	g.used = used
+}
+
+// Client returns the address of a request's client. Authorize it to know more.
+func (g *Guard) Client(r *http.Request) Client { return Client{Address: g.proxies.Client(r)} }
+
+// Authorize returns who sent a request, if it may have what it needs and comes
+// within the client's rate: ErrNoKey, ErrBadKey, *Forbidden, *TooMany, or the
+// error of the store where a key could not be looked up.
+//
+// The client is filled in as far as known also with an error.
+func (g *Guard) Authorize(r *http.Request, need Need) (Client, error) {
+	c := g.Client(r)
+	text, given := bearer(r)
+	if !given {
+		if need != Read || !g.settings.PublicReads {
+			return c, ErrNoKey
+		}
+		return c, g.takeAnonymous(&c)
+	}
+	key, err := g.lookUp(r.Context(), text, &c)
+	if err != nil {
+		return c, err
+	}
+	c.Key = &key
+	if err := g.Take(&c, 1); err != nil {
+		return c, err
+	}
+	for _, role := range need.Roles() {
+		if key.Role == role {
+			return c, nil
+		}
+	}
+	return c, &Forbidden{key.Role, need}
+}
+
+// bearer returns the key of a request.
+func bearer(r *http.Request) (string, bool) {
+	header := r.Header.Get("Authorization")
+	if header == "" {
+		return "", false
+	}
+	scheme, key, ok := strings.Cut(header, " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return "", true
+	}
+	return strings.TrimSpace(key), true
+}
+
+// lookUp finds a key: among those looked up a moment ago, or in the store. A
+// client that tries keys is slowed down before it costs a statement each.
+func (g *Guard) lookUp(ctx context.Context, text string, c *Client) (store.Key, error) {
+	hash, now := hashOf(text), g.now()
+	g.mu.Lock()
+	k, ok := g.known[hash]
+	g.mu.Unlock()
+	if !ok || !now.Before(k.until) {
+		if !ok {
+			if err := g.takeAnonymous(c); err != nil {
+				return store.Key{}, err
+			}
+		}
+		if !isKey(text) {
+			return store.Key{}, ErrBadKey
+		}
+		key, err := g.store.KeyByHash(ctx, hash[:])
+		if errors.Is(err, store.ErrNotFound) {
+			g.forget(hash)
+			return store.Key{}, ErrBadKey
+		}
+		if err != nil {
+			return store.Key{}, fmt.Errorf("looking up an API key: %w", err)
+		}
+		k = known{key, now.Add(trusted)}
+	}
+	if subtle.ConstantTimeCompare(k.key.Hash, hash[:]) != 1 {
+		return store.Key{}, ErrBadKey
+	}
+	g.remember(hash, k, now)
+	return k.key, nil
+}
+
+func (g *Guard) remember(hash [sha256.Size]byte, k known, now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.known) >= maxTrusted {
+		clear(g.known) // each is looked up again
+	}
+	g.known[hash] = k
+	g.used[k.key.Number] = now.UTC().Truncate(time.Microsecond)
+}
+
+func (g *Guard) forget(hash [sha256.Size]byte) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.known, hash)
+}
+
+// Take takes n requests or votes from the rate of a client's key: *TooMany.
+func (g *Guard) Take(c *Client, n int) error {
+	if c.Key == nil {
+		return g.takeAnonymous(c)
+	}
+	if wait, ok := g.keys.Take(string(c.Key.Hash), n, g.now()); !ok {
+		return &TooMany{fmt.Sprintf("key %q", c.Key.Name), wait}
+	}
+	return nil
+}
+
+// TakeVote takes a vote from the rate of a voter: *TooMany.
+func (g *Guard) TakeVote(voter string) error {
+	if wait, ok := g.voters.Take(voter, 1, g.now()); !ok {
+		return &TooMany{fmt.Sprintf("voter %q", voter), wait}
+	}
+	return nil
+}
+
+func (g *Guard) takeAnonymous(c *Client) error {
+	if wait, ok := g.anonymous.Take(network(c.Address), 1, g.now()); !ok {
+		return &TooMany{"this address", wait}
+	}
+	return nil
+}
+
+type clientKey struct{}
+
+// With returns a context that carries who sent the request.
+func With(ctx context.Context, c *Client) context.Context {
+	return context.WithValue(ctx, clientKey{}, c)
+}
+
+// From returns who sent the request, an anonymous client where nobody is known.
+func From(ctx context.Context) *Client {
+	if c, ok := ctx.Value(clientKey{}).(*Client); ok {
+		return c
+	}
+	return &Client{}
+}

@@ -1,0 +1,126 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"poa/internal/access"
+	"poa/internal/store"
+)
+
+// collectionDoc is a collection with its totals.
+type collectionDoc struct {
+	Name           string   `json:"name" doc:"Empty for the NFTs without a collection"`
+	Active         bool     `json:"active" doc:"Batches leave NFTs of inactive collections out"`
+	NFTs           int64    `json:"nfts"`
+	Votes          int64    `json:"votes"`
+	Ready          int64    `json:"ready" doc:"NFTs with votes and without a score"`
+	Scored         int64    `json:"scored"`
+	Coverage       *float64 `json:"coverage,omitempty" doc:"Share of the NFTs with votes that have a score, 0 to 1"`
+	MeanPOA        *float64 `json:"mean_poa,omitempty"`
+	MeanConfidence *float64 `json:"mean_confidence,omitempty"`
+}
+
+func asCollection(c store.Collection) collectionDoc {
+	d := collectionDoc{Name: c.Name, Active: c.Active, NFTs: c.NFTs, Votes: c.Votes, Ready: c.Ready, Scored: c.Scored}
+	d.Coverage = ratio(float64(c.Scored), c.Ready+c.Scored)
+	d.MeanPOA = ratio(float64(c.POASum)/100, c.Scored)
+	d.MeanConfidence = ratio(float64(c.ConfidenceSum)/100, c.Scored)
+	return d
+}
+
+// ratio is nil where there is nothing to divide by.
+func ratio(sum float64, n int64) *float64 {
+	if n == 0 {
+		return nil
+	}
+	x := sum / float64(n)
+	return &x
+}
+
+func (s *server) collections() {
+	register(s, operation{
+		Method: http.MethodGet, Path: "/collections", ID: "listCollections", Tag: "collections", Need: access.Read, Summary: "List the collections with their totals",
+	}, s.listCollections)
+	register(s, operation{
+		Method: http.MethodPatch, Path: "/collections", ID: "switchCollection", Tag: "collections", Need: access.Operate,
+		Summary: "Switch a collection on or off", Description: "Votes on its NFTs are taken and trigger either way; batches leave out the NFTs of a collection that is off.",
+	}, s.switchCollection)
+}
+
+func (s *server) listCollections(ctx context.Context, _ *struct{}) (*out[items[collectionDoc]], error) {
+	rows, err := s.readCollections(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return all(rows, asCollection), nil
+}
+
+func (s *server) readCollections(ctx context.Context) (rows []store.Collection, err error) {
+	err = s.view(ctx, func(v store.View) (err error) {
+		rows, err = v.Collections(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the collections: %w", err)
+	}
+	return rows, nil
+}
+
+// knownCollection returns an error where there is no such collection; nil
+// stands for all.
+func (s *server) knownCollection(ctx context.Context, name *string) error {
+	if name == nil {
+		return nil
+	}
+	rows, err := s.readCollections(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range rows {
+		if c.Name == *name {
+			return nil
+		}
+	}
+	return notFound("collection", *name)
+}
+
+type switchIn struct {
+	Body struct {
+		Name   string `json:"name" maxLength:"200"`
+		Active bool   `json:"active"`
+		Why    string `json:"why,omitempty" maxLength:"1000"`
+	}
+}
+
+func (s *server) switchCollection(ctx context.Context, in *switchIn) (*out[collectionDoc], error) {
+	err := s.Store.SetCollectionActive(ctx, in.Body.Name, in.Body.Active)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, notFound("collection", in.Body.Name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("switching a collection: %w", err)
+	}
+	detail := fmt.Sprintf("collection %q switched off", in.Body.Name)
+	if in.Body.Active {
+		detail = fmt.Sprintf("collection %q switched on", in.Body.Name)
+	}
+	if in.Body.Why != "" {
+		detail += ": " + in.Body.Why
+	}
+	if err := s.log(ctx, store.Activity{Kind: store.SettingsChanged, Detail: detail}); err != nil {
+		return nil, err
+	}
+	rows, err := s.readCollections(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range rows {
+		if c.Name == in.Body.Name {
+			return answer(asCollection(c)), nil
+		}
+	}
+	return nil, notFound("collection", in.Body.Name)
+}

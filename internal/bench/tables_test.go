@@ -1,0 +1,122 @@
+package bench
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestQuantilesAreNearestRanks(t *testing.T) {
+	var durations []time.Duration
+	for i := 200; i > 0; i-- {
+		durations = append(durations, time.Duration(i)*time.Millisecond)
+	}
+	for _, test := range []struct {
+		name      string
+		durations []time.Duration
+		want      Quantiles
+	}{
+		{"none", nil, Quantiles{}},
+		{"one", durations[:1], Quantiles{Count: 1, P50: 200, P95: 200, P99: 200, Max: 200}},
+		{"1 to 200 ms", durations, Quantiles{Count: 200, P50: 100, P95: 190, P99: 198, Max: 200}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, quantiles(test.durations)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestSpread(t *testing.T) {
+	for _, test := range []struct {
+		values []float64
+		want   Spread
+	}{
+		{[]float64{3}, Spread{3, 3, 3}},
+		{[]float64{3, 1, 2}, Spread{2, 1, 3}},
+		{[]float64{4, 1, 3, 2}, Spread{2.5, 1, 4}},
+	} {
+		if diff := cmp.Diff(test.want, spread(test.values)); diff != "" {
+			t.Errorf("%v: %s", test.values, diff)
+		}
+	}
+}
+
+func TestTablesMarkMissedBars(t *testing.T) {
+	side := func(name string, ratio, statements, p50, p99, recompute float64) *Engine {
+		e := &Engine{
+			Name: name, Latency: Latency{Triggered: Quantiles{P50: p50, P99: p99}}, Recompute: Recompute{Ratio: Spread{Median: recompute}},
+			Growth: []Growth{{Votes: 100_000, PerVote: 80, Written: -1}},
+		}
+		for range cases() {
+			e.Throughput = append(e.Throughput, Throughput{Ratio: Spread{Median: ratio}, Statements: statements})
+		}
+		return e
+	}
+	for _, test := range []struct {
+		name   string
+		engine *Engine
+		want   []string // rows that miss
+	}{
+		{"SQLite at its bars", side(SQLite, 0.4, 4, 5, 50, 2), nil},
+		{"SQLite below", side(SQLite, 0.39, 4, 5.01, 50.01, 2.01), []string{"ledger ÷ raw insert", "p50", "p99", "exact ÷ SQL, time"}},
+		{"PostgreSQL at its bars", side(PostgreSQL, 0.2, 0.05, 5, 50, 2), nil},
+		{"PostgreSQL below", side(PostgreSQL, 0.19, 0.051, 5, 50, 2), []string{"ledger ÷ raw insert", "statements a vote"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := Report{Engines: []*Engine{test.engine}}
+			var got []string
+			for _, table := range r.Tables() {
+				for _, row := range table.Rows {
+					if len(row) != len(table.Head) {
+						t.Errorf("%s: row %q under %q", table.Title, row, table.Head)
+					}
+					if strings.Contains(row[len(row)-1], "missed") {
+						got = append(got, row[0])
+					}
+				}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Error(diff)
+			}
+			if md := r.Markdown(); strings.Count(md, "\n### ") != len(r.Tables()) || !strings.Contains(md, "| 100,000 | 0 | 80 | – |") {
+				t.Errorf("Markdown:\n%s", md)
+			}
+		})
+	}
+}
+
+func TestThousands(t *testing.T) {
+	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 54_312: "54,312", 1_000_000: "1,000,000", -1234: "-1,234", -123: "-123"} {
+		if got := thousands(n); got != want {
+			t.Errorf("thousands(%d) = %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestOptionsThatMakeNoSense(t *testing.T) {
+	for name, change := range map[string]func(*Options){
+		"one NFT":        func(o *Options) { o.NFTs = 1 },
+		"no clients":     func(o *Options) { o.Clients = 0 },
+		"no engine":      func(o *Options) { o.Engines = nil },
+		"unknown engine": func(o *Options) { o.Engines = []string{"Oracle"} },
+		"falling sizes":  func(o *Options) { o.Sizes = []int{1000, 100} },
+		"no pace":        func(o *Options) { o.Offered = 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := tiny()
+			change(&o)
+			if _, err := Run(t.Context(), o); err == nil {
+				t.Error("no error")
+			}
+		})
+	}
+	for name, o := range map[string]Options{"full": Defaults(), "quick": Quick(), "tiny": tiny()} {
+		if err := o.Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

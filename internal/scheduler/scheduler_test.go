@@ -1,0 +1,508 @@
+package scheduler_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"poa/internal/batch"
+	"poa/internal/ledger"
+	"poa/internal/publish"
+	"poa/internal/scheduler"
+	"poa/internal/scoring"
+	"poa/internal/settings"
+	"poa/internal/store"
+	"poa/internal/store/sqlite"
+	"poa/internal/verify"
+)
+
+// world is a database in virtual time, with the schedulers on it. Time starts
+// at midnight UTC.
+type world struct {
+	t      *testing.T
+	store  store.Service
+	policy *publish.Policy
+	batch  batch.Settings
+	pauses map[settings.Subject]settings.Pause
+
+	mu    sync.Mutex // guards fault
+	fault func(nfts []int64) error
+}
+
+// inWorld runs f in virtual time with n NFTs, each with one vote by a voter of
+// its own, which triggers nothing.
+func inWorld(t *testing.T, n int, f func(*world)) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := context.Background()
+		st, err := sqlite.Open(ctx, filepath.Join(t.TempDir(), "poa.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer st.Close()
+		if err := st.Migrate(ctx); err != nil {
+			t.Fatal(err)
+		}
+		version, err := st.Prepare(ctx, scoring.Defaults(), "test", time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &world{t: t, store: st, policy: publish.Default(version), batch: batch.Defaults(), pauses: map[settings.Subject]settings.Pause{}}
+		var nfts []store.NFT
+		for i := range n {
+			nfts = append(nfts, store.NFT{ID: fmt.Sprintf("n%03d", i), Collection: fmt.Sprintf("c%d", i%2)})
+		}
+		if _, err := st.PutNFTs(ctx, nfts, false, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		w.rate("first", n)
+		f(w)
+		w.verify()
+	})
+}
+
+// rate gives each of the first n NFTs a slider rating by a voter of its own.
+func (w *world) rate(round string, n int) {
+	w.t.Helper()
+	var votes []ledger.Vote
+	for i := range n {
+		votes = append(votes, ledger.Vote{
+			Key: fmt.Sprint(round, i), Voter: fmt.Sprint(round, i), A: fmt.Sprintf("n%03d", i), Vote: scoring.Vote{Kind: scoring.Slider, Value: 80},
+		})
+	}
+	l := ledger.New(w.store, ledger.Options{Policy: w.policy})
+	answers, err := l.Submit(context.Background(), votes)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, a := range answers {
+		if a.Err != nil {
+			w.t.Fatal(a.Err)
+		}
+	}
+	if err := l.Close(context.Background()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) verify() {
+	w.t.Helper()
+	err := w.store.View(context.Background(), func(v store.View) error {
+		_, err := verify.Run(context.Background(), v, w.policy, func(d verify.Difference) {
+			w.t.Errorf("%s: %s is %s, want %s", d.Subject, d.Field, d.Stored, d.Want)
+		})
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// process starts a scheduler with a queue of its own.
+func (w *world) process(name string) (*scheduler.Scheduler, *queue) {
+	w.t.Helper()
+	q := &queue{asked: map[scheduler.Step]bool{}}
+	s := scheduler.New(scheduler.Options{
+		Store: &flaky{Service: w.store, world: w}, Queue: q, Process: name,
+		Settings: func() *settings.InForce {
+			return &settings.InForce{Policy: w.policy, Batch: w.batch, Batches: w.pauses[settings.Batches]}
+		},
+	})
+	if err := s.Start(context.Background()); err != nil {
+		w.t.Fatal(err)
+	}
+	return s, q
+}
+
+func (w *world) stop(schedulers ...*scheduler.Scheduler) {
+	w.t.Helper()
+	for _, s := range schedulers {
+		if err := s.Stop(context.Background()); err != nil {
+			w.t.Error(err)
+		}
+	}
+}
+
+func (w *world) runs(kind store.RunKind) []store.Run {
+	w.t.Helper()
+	runs, err := w.store.Runs(context.Background(), kind, 0, 100)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return runs
+}
+
+func (w *world) scored() (n int64) {
+	w.t.Helper()
+	err := w.store.View(context.Background(), func(v store.View) error {
+		c, err := v.Counts(context.Background())
+		n = c.Scores
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return n
+}
+
+// flaky is the store with the world's fault in computations.
+type flaky struct {
+	store.Service
+	world *world
+}
+
+func (f *flaky) View(ctx context.Context, do func(store.View) error) error {
+	return f.Service.View(ctx, func(v store.View) error { return do(&flakyView{v, f.world}) })
+}
+
+type flakyView struct {
+	store.View
+	world *world
+}
+
+func (v *flakyView) Standing(ctx context.Context, nfts []int64) ([]store.Standing, error) {
+	v.world.mu.Lock()
+	fault := v.world.fault
+	v.world.mu.Unlock()
+	if fault != nil {
+		if err := fault(nfts); err != nil {
+			return nil, err
+		}
+	}
+	return v.View.Standing(ctx, nfts)
+}
+
+// queue is a Queue in memory. A dead one forgets what it was asked for and
+// lets the steps under way hang, as the death of its process would.
+type queue struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   scheduler.Work
+	wg     sync.WaitGroup
+	mu     sync.Mutex // guards what follows
+	asked  map[scheduler.Step]bool
+	dead   bool
+}
+
+func (q *queue) Start(_ context.Context, work scheduler.Work) error {
+	q.work = work
+	q.ctx, q.cancel = context.WithCancel(context.Background())
+	return nil
+}
+
+func (q *queue) Insert(_ context.Context, s scheduler.Step) error {
+	q.deliver(s, time.Now())
+	return nil
+}
+
+func (q *queue) deliver(s scheduler.Step, at time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.dead || q.asked[s] {
+		return
+	}
+	q.asked[s] = true
+	q.wg.Go(func() {
+		select {
+		case <-time.After(time.Until(at)):
+		case <-q.ctx.Done():
+			return
+		}
+		var next *scheduler.Step
+		var nextAt time.Time
+		err := q.work(q.ctx, s, func(_ context.Context, _ store.Tx, n *scheduler.Step, at time.Time) error {
+			next, nextAt = n, at
+			return nil
+		})
+		q.mu.Lock()
+		delete(q.asked, s)
+		q.mu.Unlock()
+		if err == nil && next != nil {
+			q.deliver(*next, nextAt)
+		}
+	})
+}
+
+func (q *queue) Stop(context.Context) error {
+	q.cancel()
+	q.wg.Wait()
+	return nil
+}
+
+// die kills the process's part: what it works on stops where it is.
+func (q *queue) die() {
+	q.mu.Lock()
+	q.dead = true
+	q.mu.Unlock()
+	q.cancel()
+	q.wg.Wait()
+}
+
+func TestHourlyBatches(t *testing.T) {
+	inWorld(t, 50, func(w *world) {
+		a, _ := w.process("a")
+		b, _ := w.process("b")
+		time.Sleep(2 * time.Minute)
+		if n := w.scored(); n != 20 {
+			t.Errorf("%d NFTs are scored after the first window began, want 20", n)
+		}
+		time.Sleep(time.Hour)
+		time.Sleep(time.Hour)
+		w.stop(a, b)
+		if n := w.scored(); n != 50 {
+			t.Errorf("%d NFTs are scored after three windows, want all 50", n)
+		}
+		runs := w.runs(store.BatchRun)
+		if len(runs) != 3 {
+			t.Fatalf("%d runs, want one for each of three windows", len(runs))
+		}
+		for i, want := range []int64{10, 20, 20} { // newest first
+			r := runs[i]
+			if r.State != store.RunDone || r.Done != want || r.Changed != want || r.Failed != 0 || r.Total != want {
+				t.Errorf("run %s: %+v", r.Window, r)
+			}
+		}
+		if took := runs[2].EndedAt.Sub(runs[2].CreatedAt); took < 9500*time.Millisecond || took > 20*time.Second {
+			t.Errorf("20 NFTs at 500 ms between them took %v", took)
+		}
+	})
+}
+
+func TestDowntimeIsCaughtUpOnce(t *testing.T) {
+	inWorld(t, 100, func(w *world) {
+		a, _ := w.process("a")
+		time.Sleep(time.Minute)
+		w.stop(a)
+		time.Sleep(5*time.Hour + 20*time.Minute)
+		a, _ = w.process("a")
+		time.Sleep(time.Minute)
+		w.stop(a)
+		if runs := w.runs(store.BatchRun); len(runs) != 2 {
+			t.Errorf("%d runs, want 2", len(runs))
+		}
+	})
+}
+
+func TestKilledRunGoesOnElsewhere(t *testing.T) {
+	inWorld(t, 20, func(w *world) {
+		a, q := w.process("a")
+		time.Sleep(3 * time.Second)
+		q.die()
+		b, _ := w.process("b")
+		if n := w.scored(); n < 3 || n > 10 {
+			t.Errorf("%d scored when the process died", n)
+		}
+		time.Sleep(2 * time.Minute)
+		w.stop(a, b)
+		runs := w.runs(store.BatchRun)
+		if len(runs) != 1 || runs[0].State != store.RunDone || runs[0].Holder != "b" || w.scored() != 20 {
+			t.Errorf("%d scored, runs %+v", w.scored(), runs)
+		}
+	})
+}
+
+func TestPauseHoldsBatchesAndBackfills(t *testing.T) {
+	inWorld(t, 30, func(w *world) {
+		w.pauses[settings.Batches] = settings.Pause{Since: time.Now(), Until: time.Now().Add(90 * time.Minute), Reason: "maintenance"}
+		a, _ := w.process("a")
+		time.Sleep(10 * time.Second)
+		if _, err := a.Backfill(context.Background(), nil, "bf", "op"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(80 * time.Minute)
+		if n := w.scored(); n != 0 {
+			t.Errorf("%d scored while paused", n)
+		}
+		time.Sleep(20 * time.Minute) // the pause ends by itself within the second window
+		w.stop(a)
+		if runs := w.runs(store.BatchRun); len(runs) != 1 || runs[0].State != store.RunDone {
+			t.Errorf("runs %+v", runs)
+		}
+		if runs := w.runs(store.BackfillRun); len(runs) != 1 || runs[0].State != store.RunDone || runs[0].Done != 30 || w.scored() != 30 {
+			t.Errorf("backfills %+v", runs)
+		}
+	})
+}
+
+func TestBackfillOfACollectionAndCancel(t *testing.T) {
+	inWorld(t, 200, func(w *world) {
+		w.pauseSchedule()
+		a, _ := w.process("a")
+		collection := "c1"
+		run, err := a.Backfill(context.Background(), &collection, "one", "op")
+		if err != nil || run.Total != 100 {
+			t.Fatalf("%+v, %v", run, err)
+		}
+		again, err := a.Backfill(context.Background(), &collection, "one", "op")
+		if err != nil || again.Number != run.Number {
+			t.Errorf("the same request made run %d beside %d, %v", again.Number, run.Number, err)
+		}
+		time.Sleep(20 * time.Second)
+		if err := w.store.RequestCancel(context.Background(), run.Number, "op"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Second)
+		w.stop(a)
+		got, err := w.store.Run(context.Background(), run.Number)
+		if err != nil || got.State != store.RunCancelled || got.StopReason != "cancelled by op" || got.Done == 0 || got.Done >= 100 {
+			t.Errorf("%+v, %v", got, err)
+		}
+		if n := w.scored(); n != got.Done {
+			t.Errorf("%d scored, the run says %d", n, got.Done)
+		}
+	})
+}
+
+// pauseSchedule keeps batches from running; backfills must not be affected.
+func (w *world) pauseSchedule() {
+	w.batch.Every = 1000 * time.Hour
+	if _, _, err := w.store.StartRun(context.Background(), store.Run{
+		Kind: store.BatchRun, Window: w.batch.Current(time.Now()).Name(), State: store.RunRunning, Plan: "{}", CreatedAt: time.Now().UTC(), LeaseUntil: time.Now().Add(1000 * time.Hour).UTC(),
+	}, store.Activity{At: time.Now().UTC(), Kind: store.RunStarted}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func TestBackfillSurvivesItsProcess(t *testing.T) {
+	inWorld(t, 60, func(w *world) {
+		w.pauseSchedule()
+		a, q := w.process("a")
+		if _, err := a.Backfill(context.Background(), nil, "all", "op"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(12 * time.Second)
+		q.die()
+		w.stop(a)
+		before := w.runs(store.BackfillRun)[0]
+		b, _ := w.process("b")
+		time.Sleep(2 * time.Minute)
+		w.stop(b)
+		after := w.runs(store.BackfillRun)[0]
+		if before.Done == 0 || before.Done >= 60 || after.State != store.RunDone || w.scored() != 60 || after.Done > 61 {
+			t.Errorf("%d done before, then %+v", before.Done, after)
+		}
+	})
+}
+
+func TestFailedNFTIsRetriedAndListed(t *testing.T) {
+	inWorld(t, 10, func(w *world) {
+		w.fault = func(nfts []int64) error {
+			for _, n := range nfts {
+				if n == 4 {
+					return errors.New("injected: this NFT cannot be read")
+				}
+			}
+			return nil
+		}
+		a, _ := w.process("a")
+		time.Sleep(time.Minute)
+		if n := w.scored(); n != 9 {
+			t.Errorf("%d scored beside the broken one, want 9", n)
+		}
+		failures := w.failures()
+		if len(failures) != 1 || failures[0].NFT != 4 || failures[0].Tries != 1 || failures[0].NextTry.IsZero() || !strings.Contains(failures[0].Error, "cannot be read") {
+			t.Fatalf("failures %+v", failures)
+		}
+		time.Sleep(12 * time.Hour)
+		failures = w.failures()
+		if len(failures) != 1 || failures[0].Tries != w.batch.Retry.Tries || !failures[0].NextTry.IsZero() {
+			t.Errorf("after its retries: %+v", failures)
+		}
+		w.mu.Lock()
+		w.fault = nil
+		w.mu.Unlock()
+		if err := w.store.RetryFailure(context.Background(), 4, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Hour)
+		w.stop(a)
+		if n := w.scored(); n != 10 || len(w.failures()) != 0 {
+			t.Errorf("after a retry by hand %d are scored, failures %+v", n, w.failures())
+		}
+	})
+}
+
+func (w *world) failures() []store.Failure {
+	w.t.Helper()
+	failures, err := w.store.Failures(context.Background(), 10)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return failures
+}
+
+func TestCapStopsARun(t *testing.T) {
+	inWorld(t, 30, func(w *world) {
+		w.fault = func([]int64) error { time.Sleep(4 * time.Second); return nil }
+		a, _ := w.process("a")
+		time.Sleep(3 * time.Minute)
+		w.stop(a)
+		r := w.runs(store.BatchRun)[0]
+		if r.State != store.RunStopped || r.Done == 0 || r.Done >= 20 || !strings.Contains(r.StopReason, "time cap") || !strings.Contains(r.StopReason, "left") {
+			t.Errorf("%+v", r)
+		}
+		if took := r.EndedAt.Sub(r.CreatedAt); took > 60*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+func TestManualRunTakesItsSizeAndCollection(t *testing.T) {
+	inWorld(t, 40, func(w *world) {
+		w.pauseSchedule()
+		a, _ := w.process("a")
+		collection := "c0"
+		if _, err := a.RunNow(context.Background(), scheduler.Manual{Size: 7, Collection: &collection, Who: "op", Name: "m1"}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		w.stop(a)
+		r := w.runs(store.ManualRun)[0]
+		if r.State != store.RunDone || r.Done != 7 || w.scored() != 7 {
+			t.Errorf("%d scored, %+v", w.scored(), r)
+		}
+	})
+}
+
+func TestAdaptiveRunCoversTheBacklog(t *testing.T) {
+	inWorld(t, 900, func(w *world) {
+		w.batch.Mode = batch.Adaptive
+		a, _ := w.process("a")
+		time.Sleep(45 * time.Second)
+		w.stop(a)
+		r := w.runs(store.BatchRun)[0]
+		if r.State != store.RunDone || r.Done != 900 || w.scored() != 900 {
+			t.Errorf("%d scored, %+v", w.scored(), r)
+		}
+	})
+}
+
+func TestUpkeepTrimsTheLog(t *testing.T) {
+	inWorld(t, 10, func(w *world) {
+		a, _ := w.process("a")
+		time.Sleep(time.Hour)
+		entries := func() int {
+			all, err := w.store.ListActivity(context.Background(), store.ActivityQuery{Limit: 1000})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(all)
+		}
+		if entries() < 10 {
+			t.Fatalf("%d entries", entries())
+		}
+		w.stop(a)
+		time.Sleep(91 * 24 * time.Hour)
+		b, _ := w.process("b")
+		time.Sleep(time.Minute)
+		w.stop(b)
+		if n := entries(); n > 5 {
+			t.Errorf("%d entries are left after 91 days", n)
+		}
+	})
+}
