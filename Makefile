@@ -4,7 +4,7 @@ GO ?= go
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TOOL = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help try demo bench test race check generate build
+.PHONY: help try demo bench test fuzz race check generate build
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -24,8 +24,18 @@ demo: build ## play the whole game: 54,312 generated NFTs and people who go on v
 bench: build deps ## measure votes, computations and what they cost, on both databases
 	bin/poa bench
 
-test: deps ## run all tests, installing PostgreSQL from Debian's packages when it is missing
+test: deps ## run all tests and each fuzz target for a moment, installing PostgreSQL from Debian's packages when it is missing
 	$(GO) test ./...
+	$(MAKE) -s fuzz
+
+FUZZTIME ?= 3s
+
+fuzz: ## run each fuzz target for FUZZTIME
+	@for f in $$(grep -rlE '^func Fuzz' --include='*_test.go' internal); do \
+		for t in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\).*/\1/p' $$f); do \
+			$(GO) test ./$$(dirname $$f) -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x || exit 1; \
+		done; \
+	done
 
 race: deps ## run all tests under the race detector (needs a C compiler)
 	$(GO) test -race ./...

@@ -19,10 +19,6 @@ type computeCommand struct {
 	All        bool     `help:"All NFTs."`
 }
 
-// chunk is how many NFTs are computed in one transaction: few enough to keep
-// their rows locked for a short time only.
-const chunk = 500
-
 // largest is how many of the largest changes are shown.
 const largest = 10
 
@@ -84,18 +80,16 @@ func (c *computeCommand) Run(ctx context.Context, m *Main) error {
 	}
 	p := m.progress("NFTs", int64(len(numbers)))
 	cause := publish.Cause{Reason: store.ReasonManual, Who: who}
-	for part := range slices.Chunk(numbers, chunk) {
-		results, err := exact.Compute(ctx, m.store, policy, part, cause, m.Now)
+	err = exact.ComputeAll(ctx, m.store, policy, numbers, cause, m.Now, func(results []exact.Result) {
 		for _, r := range results {
 			sum.add(r)
 		}
-		if err != nil {
-			p.end()
-			return fmt.Errorf("computing, %s of %s done: %w", grouped(sum.Computed), plural(int64(len(numbers)), "NFT"), err)
-		}
-		p.add(int64(len(part)))
-	}
+		p.add(int64(len(results)))
+	})
 	p.end()
+	if err != nil {
+		return fmt.Errorf("computing, %s of %s done: %w", grouped(sum.Computed), plural(int64(len(numbers)), "NFT"), err)
+	}
 	if err := sum.print(m); err != nil {
 		return err
 	}

@@ -19,9 +19,6 @@ import (
 	"poa/internal/store"
 )
 
-// computedTogether is how many NFTs a transaction computes, as in poa compute.
-const computedTogether = 500
-
 // Recompute compares the exact computation of all NFTs, each of them due, with
 // hand-written SQL that computes the same and writes the same tables, on the
 // same data.
@@ -174,18 +171,13 @@ func (g *game) rated(ctx context.Context) (numbers []int64, err error) {
 
 func (g *game) computeSome(ctx context.Context, numbers []int64, now func() time.Time) error {
 	cause := publish.Cause{Reason: store.ReasonManual, Who: "poa bench"}
-	for chunk := range slices.Chunk(numbers, computedTogether) {
-		results, err := exact.Compute(ctx, g.store, g.policy, chunk, cause, now)
-		if err != nil {
-			return err
-		}
+	var failed error
+	err := exact.ComputeAll(ctx, g.store, g.policy, numbers, cause, now, func(results []exact.Result) {
 		for _, result := range results {
-			if result.Err != nil {
-				return result.Err
-			}
+			failed = errors.Join(failed, result.Err)
 		}
-	}
-	return nil
+	})
+	return errors.Join(err, failed)
 }
 
 // compare checks that both databases hold the same sums and scores. A score may

@@ -35,7 +35,7 @@ func ParseDatabase(s string) (Database, error) {
 		return Database{}, errors.New("must not be empty; " + databaseForms)
 	case found && scheme == "sqlite":
 		if rest == "" {
-			return Database{}, errors.New("names no file after sqlite:")
+			return Database{}, errors.New("names no file after \"sqlite:\"")
 		}
 		return Database{Engine: SQLite, Path: rest}, nil
 	case strings.HasPrefix(s, "postgres://"), strings.HasPrefix(s, "postgresql://"):

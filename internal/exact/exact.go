@@ -8,7 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"poa/internal/publish"
 	"poa/internal/scoring"
@@ -56,6 +59,35 @@ func Compute(ctx context.Context, st store.Store, p *publish.Policy, nfts []int6
 	}
 	slices.SortFunc(c.results, func(a, b Result) int { return int(a.NFT - b.NFT) })
 	return c.results, nil
+}
+
+// together is the number of NFTs ComputeAll writes in one transaction, and
+// abreast how many sets it computes at a time: one reads while another writes.
+const (
+	together = 500
+	abreast  = 2
+)
+
+// ComputeAll is Compute for any number of NFTs, in sets of a size that holds no
+// lock for long. It calls report with the results of each set, one call at a
+// time, and stops at the first error.
+func ComputeAll(ctx context.Context, st store.Store, p *publish.Policy, nfts []int64, cause publish.Cause, now func() time.Time, report func([]Result)) error {
+	var mu sync.Mutex // one report at a time
+	sets, ctx := errgroup.WithContext(ctx)
+	sets.SetLimit(abreast)
+	for set := range slices.Chunk(nfts, together) {
+		sets.Go(func() error {
+			if ctx.Err() != nil { // another set failed
+				return ctx.Err()
+			}
+			results, err := Compute(ctx, st, p, set, cause, now)
+			mu.Lock()
+			defer mu.Unlock()
+			report(results)
+			return err
+		})
+	}
+	return sets.Wait()
 }
 
 // Preview returns what an exact computation of an NFT would give now, and the

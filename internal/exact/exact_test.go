@@ -2,9 +2,11 @@ package exact_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 	"poa/internal/scoring"
 	"poa/internal/store"
 	"poa/internal/store/sqlite"
+	"poa/internal/trigger"
 	"poa/internal/verify"
 )
 
@@ -326,4 +329,61 @@ func TestPreviewWritesNothing(t *testing.T) {
 	if got := compute(t, st, p)[0].After.Result; got != want {
 		t.Errorf("previewed %+v, published %+v", want, got)
 	}
+}
+
+func TestComputeAllIsCompute(t *testing.T) {
+	st, p := open(t, 600)
+	other, q := open(t, 600)
+	var all []exact.Result
+	numbers := []int64{1, 2, 3, 4, 5, 6, 7, 8}
+	err := exact.ComputeAll(context.Background(), st, p, numbers, publish.Cause{Reason: store.ReasonManual}, func() time.Time { return start },
+		func(results []exact.Result) { all = append(all, results...) })
+	if err != nil || len(all) != 7 {
+		t.Fatalf("%d results, %v", len(all), err)
+	}
+	compute(t, other, q)
+	one, two := ratings(t, st), ratings(t, other)
+	for i := range one {
+		one[i].Recent, two[i].Recent = trigger.Recent{}, trigger.Recent{} // times of arrival
+	}
+	if diff := cmp.Diff(one, two); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestComputeAllStopsAtAnError has one of many sets fail.
+func TestComputeAllStopsAtAnError(t *testing.T) {
+	st, p := open(t, 10)
+	boom := fmt.Errorf("injected: %w", store.ErrUnavailable)
+	numbers := make([]int64, 5000)
+	for i := range numbers {
+		numbers[i] = int64(i + 1)
+	}
+	views := 0
+	err := exact.ComputeAll(context.Background(), &failing{Store: st, fault: func() error {
+		if views++; views > 3 {
+			return boom
+		}
+		return nil
+	}}, p, numbers, publish.Cause{Reason: store.ReasonManual}, time.Now, func([]exact.Result) {})
+	if !errors.Is(err, store.ErrUnavailable) || views > 6 {
+		t.Errorf("%v after %d sets", err, views)
+	}
+}
+
+// failing fails views as fault says.
+type failing struct {
+	store.Store
+	fault func() error
+	mu    sync.Mutex // guards calls of fault
+}
+
+func (f *failing) View(ctx context.Context, do func(store.View) error) error {
+	f.mu.Lock()
+	err := f.fault()
+	f.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return f.Store.View(ctx, do)
 }

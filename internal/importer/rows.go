@@ -202,7 +202,7 @@ type cell struct {
 // newCSV reads the header.
 func newCSV(t *text) (*csvRows, error) {
 	c := &csvRows{text: t, comma: ','}
-	first := t.window()
+	var first []byte
 	for {
 		for t.firstLine() == 0 && t.more() {
 		}
