@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"poa/internal/access"
 	"poa/internal/ledger"
 	"poa/internal/sample"
 	"poa/internal/scoring"
@@ -20,20 +23,24 @@ import (
 )
 
 type demoCommand struct {
-	Seed uint64        `default:"1" help:"Another number makes another game. [1]"`
-	For  time.Duration `placeholder:"TIME" help:"End by itself after a time, such as 30s. [until Ctrl-C]"`
-	Rate float64       `default:"4" help:"Votes per second of the live voters. [4]"`
+	Seed   uint64        `default:"1" help:"Another number makes another game. [1]"`
+	For    time.Duration `placeholder:"TIME" help:"End by itself after a time, such as 30s. [until Ctrl-C]"`
+	Rate   float64       `default:"4" help:"Votes per second of the live voters. [4]"`
+	Listen string        `placeholder:"ADDRESS" help:"Address and port of the service. [127.0.0.1:8080, or a free port]"`
 }
 
-// demoDoc is the closing summary.
+// demoDoc is what the demo shows, and its closing summary.
 type demoDoc struct {
-	Database  string         `json:"database"`
-	NFTs      int64          `json:"nfts"`
-	Votes     int64          `json:"votes"`
-	Live      int            `json:"live_votes"`
-	Triggered map[string]int `json:"triggered"` // computations by the live votes, by reason
-	Scored    int64          `json:"scored"`
-	Ready     int64          `json:"ready"` // votes, no score: the next batch takes them
+	Database    string         `json:"database"`
+	Address     string         `json:"address"`
+	ViewerKey   string         `json:"viewer_key"` // keys of this run
+	OperatorKey string         `json:"operator_key"`
+	NFTs        int64          `json:"nfts"`
+	Votes       int64          `json:"votes"`
+	Live        int            `json:"live_votes"`
+	Triggered   map[string]int `json:"triggered"` // computations by the live votes, by reason
+	Scored      int64          `json:"scored"`
+	Ready       int64          `json:"ready"` // votes, no score: the next batch takes them
 }
 
 func (c *demoCommand) Run(ctx context.Context, m *Main) error {
@@ -47,32 +54,75 @@ func (c *demoCommand) Run(ctx context.Context, m *Main) error {
 		}
 		m.config.Database = "sqlite:" + filepath.Join(dir, "poa.db")
 	}
-	if err := m.openToWrite(ctx); err != nil {
+	c.address(m)
+	if !m.cli.Verbose { // the demo tells what happens itself
+		m.log = slog.New(slog.NewTextHandler(m.errs, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	}
+	if err := m.openToServe(ctx, true); err != nil {
 		return err
 	}
-	policy, err := m.policy(ctx)
+	doc := demoDoc{Database: m.database().String(), Triggered: map[string]int{}}
+	game := sample.Published(c.Seed, m.Now())
+	if err := c.history(ctx, m, game); err != nil {
+		return fmt.Errorf("setting the game up: %w", err)
+	}
+	s, err := m.newService(ctx)
 	if err != nil {
 		return err
 	}
-	l := m.newLedger(policy)
-	doc := demoDoc{Database: m.database().String(), Triggered: map[string]int{}}
-	err = c.play(ctx, m, l, &doc)
-	if err = errors.Join(err, l.Close(context.WithoutCancel(ctx))); err != nil {
+	if err := s.start(ctx); err != nil {
+		return errors.Join(err, s.stop())
+	}
+	if err = c.welcome(ctx, m, s, &doc); err == nil {
+		err = c.play(ctx, m, s.ledger, game, &doc)
+	}
+	if err = errors.Join(err, s.stop()); err != nil {
 		return fmt.Errorf("playing the demo: %w", err)
 	}
 	return doc.print(context.WithoutCancel(ctx), m)
 }
 
-// play sets the game up and lets the live voters vote until ctx or the demo's
-// time ends.
-func (c *demoCommand) play(ctx context.Context, m *Main, l *ledger.Ledger, doc *demoDoc) error {
-	game := sample.Published(c.Seed, m.Now())
-	if err := c.history(ctx, m, l, game); err != nil {
-		return err
+// address chooses where the demo listens: where it is told, else at the usual
+// place, else wherever there is a free port.
+func (c *demoCommand) address(m *Main) {
+	if c.Listen != "" {
+		m.config.Serve.Listen = c.Listen
+		return
 	}
-	if !m.cli.JSON {
-		m.printf("%s is ready; people go on voting, %s a second.\n", doc.Database, strconv.FormatFloat(c.Rate, 'g', -1, 64))
+	l, err := net.Listen("tcp", m.config.Serve.Listen)
+	if err != nil {
+		m.config.Serve.Listen = "127.0.0.1:0"
+		return
 	}
+	l.Close()
+}
+
+// welcome makes a key for looking and one for operating, and says what there
+// is to see.
+func (c *demoCommand) welcome(ctx context.Context, m *Main, s *service, doc *demoDoc) error {
+	doc.Address = "http://" + s.listener.Addr().String()
+	run := m.Now().UTC().Format("20060102T150405")
+	for role, key := range map[store.Role]*string{store.Viewer: &doc.ViewerKey, store.Operator: &doc.OperatorKey} {
+		secret, hash := access.NewKey()
+		k := store.Key{Name: "demo-" + string(role) + "-" + run, Role: role, Hash: hash, CreatedAt: m.Now().UTC().Truncate(time.Microsecond), CreatedBy: who}
+		if _, err := m.service().PutKey(ctx, k); err != nil {
+			return fmt.Errorf("making the demo's keys: %w", err)
+		}
+		*key = secret
+	}
+	if m.cli.JSON {
+		return m.printLine(doc)
+	}
+	m.printf("%s is ready and served at %s\n\n", doc.Database, doc.Address)
+	m.printf("  API docs      %s/api/v1/docs\n", doc.Address)
+	m.printf("  viewer key    %s\n  operator key  %s\n\n", doc.ViewerKey, doc.OperatorKey)
+	m.printf("  curl -H 'Authorization: Bearer %s' %s/api/v1/leaderboard\n\n", doc.ViewerKey, doc.Address)
+	m.printf("People go on voting, %s a second. What triggers:\n", strconv.FormatFloat(c.Rate, 'g', -1, 64))
+	return nil
+}
+
+// play lets the live voters vote until ctx or the demo's time ends.
+func (c *demoCommand) play(ctx context.Context, m *Main, l *ledger.Ledger, game *sample.Game, doc *demoDoc) error {
 	if c.For > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.For)
@@ -106,7 +156,7 @@ func (c *demoCommand) play(ctx context.Context, m *Main, l *ledger.Ledger, doc *
 
 // history registers the NFTs and casts the votes of the past, unless the
 // database has votes already.
-func (c *demoCommand) history(ctx context.Context, m *Main, l *ledger.Ledger, game *sample.Game) error {
+func (c *demoCommand) history(ctx context.Context, m *Main, game *sample.Game) error {
 	var counts store.Counts
 	err := m.store.View(ctx, func(v store.View) (err error) {
 		counts, err = v.Counts(ctx)
@@ -128,8 +178,14 @@ func (c *demoCommand) history(ctx context.Context, m *Main, l *ledger.Ledger, ga
 		p.add(int64(len(part)))
 	}
 	p.end()
+	policy, err := m.policy(ctx)
+	if err != nil {
+		return err
+	}
+	l := m.newLedger(policy)
 	doc := sampleDoc{}
-	return doc.cast(ctx, m, l, slices.Collect(game.History()))
+	err = doc.cast(ctx, m, l, slices.Collect(game.History()))
+	return errors.Join(err, l.Close(context.WithoutCancel(ctx)))
 }
 
 // tell prints a computation as it happens.
