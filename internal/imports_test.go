@@ -21,6 +21,7 @@ var layers = map[string][]string{
 	"poa/internal/ledger":  {"scoring", "trigger", "store", "publish"},
 	"poa/internal/exact":   {"scoring", "store", "publish"},
 	"poa/internal/verify":  {"scoring", "store", "publish"},
+	"poa/internal/live":    {"store", "trigger"},
 }
 
 // pure packages import the standard library only, and no part of it that does
@@ -59,7 +60,7 @@ func TestImportsRunOneWay(t *testing.T) {
 			}
 		}
 	}
-	if seen < len(layers)-1 {
+	if seen < len(layers) {
 		t.Errorf("only %d of %d walled packages were found", seen, len(layers))
 	}
 }

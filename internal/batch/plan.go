@@ -186,6 +186,9 @@ func oldReason(c Candidate, now time.Time) string {
 }
 
 func dueReason(c Candidate, _ time.Time) string {
+	if c.DueSince.IsZero() {
+		return "tried again after " + count(c.Failures, "failure", "failures")
+	}
 	why := c.DueReason
 	switch trigger.Reason(why) {
 	case trigger.Super:

@@ -141,7 +141,7 @@ func explanations() map[string]string {
 		"batch.new_share":          "share of the slots for NFTs without a score, 0 to 1",
 		"batch.longest_wait_every": "of so many new slots one goes to the NFT that has waited longest",
 		"batch.old_after":          "age from which a score is computed again",
-		"batch.aging_votes":        "votes from which a score is computed again when it is old",
+		"batch.aging_votes":        "votes from which a score is computed again when it is old; in force for a score once it is next published",
 		"batch.mode":               "fixed, or adaptive: goes on in growing chunks while the database is healthy",
 
 		"batch.adaptive":                   "The bounds of adaptive pacing.",

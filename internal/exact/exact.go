@@ -27,16 +27,16 @@ type Result struct {
 	Err    error        // why the NFT was not computed; it stays as it was
 }
 
-// attempts is how often an NFT is read without locks before it is read under
-// its lock, and limit how often a contended write is repeated.
 const (
-	attempts = 2
-	limit    = 10
+	attempts = 2               // times an NFT is read without locks before it is read under its lock
+	patience = 5 * time.Second // in which a contended write is repeated
+	together = 500             // NFTs written in one transaction: no lock is held for long
+	abreast  = 2               // sets that ComputeAll computes at a time: one reads while another writes
 )
 
 // Compute recomputes NFTs, publishes their scores and returns a result for
-// each NFT that has a rating row, by ascending number. It is meant for up to
-// some thousand NFTs: they are written in one transaction.
+// each NFT that has a rating row, by ascending number. On an error those of the
+// NFTs that were computed before it are returned.
 //
 // Votes and opinions are read in a snapshot without locks. An NFT that got a
 // vote meanwhile is read again; at the third time under its lock.
@@ -45,11 +45,16 @@ func Compute(ctx context.Context, st store.Store, p *publish.Policy, nfts []int6
 	c := computation{store: st, policy: p, cause: cause, now: now}
 	rest := slices.Sorted(slices.Values(nfts))
 	rest = slices.Compact(rest)
-	var err error
 	for n := 0; len(rest) > 0 && n < attempts; n++ {
-		if rest, err = c.optimistic(ctx, rest); err != nil {
-			return c.results, err
+		var changed []int64
+		for set := range slices.Chunk(rest, together) {
+			again, err := c.optimistic(ctx, set)
+			if err != nil {
+				return c.results, err
+			}
+			changed = append(changed, again...)
 		}
+		rest = changed
 	}
 	// One at a time, so that no lock is held while another NFT is read.
 	for _, nft := range rest {
@@ -60,13 +65,6 @@ func Compute(ctx context.Context, st store.Store, p *publish.Policy, nfts []int6
 	slices.SortFunc(c.results, func(a, b Result) int { return int(a.NFT - b.NFT) })
 	return c.results, nil
 }
-
-// together is the number of NFTs ComputeAll writes in one transaction, and
-// abreast how many sets it computes at a time: one reads while another writes.
-const (
-	together = 500
-	abreast  = 2
-)
 
 // ComputeAll is Compute for any number of NFTs, in sets of a size that holds no
 // lock for long. It calls report with the results of each set, one call at a
@@ -180,9 +178,9 @@ func (c *computation) locked(ctx context.Context, nft int64) error {
 
 // update repeats a transaction that met contention.
 func (c *computation) update(ctx context.Context, f func(store.Tx) error) error {
-	for n := 1; ; n++ {
+	for began := c.now(); ; {
 		err := c.store.Update(ctx, f)
-		if err == nil || !errors.Is(err, store.ErrContention) || n == limit || ctx.Err() != nil {
+		if err == nil || !errors.Is(err, store.ErrContention) || c.now().Sub(began) > patience || ctx.Err() != nil {
 			return err
 		}
 	}
@@ -203,6 +201,7 @@ func (c *computation) publish(sheet *publish.Sheet, s *store.Standing) Result {
 	r.Version++
 	result := Result{NFT: r.NFT, ID: r.ID, Before: r.Score}
 	result.After = c.policy.Score(sheet, &r, c.cause, now)
+	sheet.Recovered = append(sheet.Recovered, r.NFT)
 	sheet.Ratings = append(sheet.Ratings, r)
 	sheet.Opinions = append(sheet.Opinions, opinions...)
 	return result

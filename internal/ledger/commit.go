@@ -42,7 +42,7 @@ func (l *Ledger) commit(group []*pending) {
 			l.log.Warn("the outcome of a commit is unknown; looking its votes up", "votes", len(group), "err", err)
 		case errors.Is(err, store.ErrContention), errors.Is(err, store.ErrKeyExists):
 			l.log.Info("a commit is repeated", "votes", len(group), "attempt", attempt+1, "err", err)
-		case errors.Is(err, store.ErrUnavailable):
+		case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrSchema):
 			if !unknown {
 				l.log.Error("votes were not recorded", "votes", len(group), "err", err)
 				l.refuse(group, &Error{CodeTryAgain, "", "not recorded, the database is unavailable: repeat with the same key"})

@@ -22,6 +22,7 @@ type fold struct {
 	now    time.Time
 	group  []*pending
 	prior  map[string]Answer // answers of an attempt whose outcome was unknown, by key
+	told   map[string]bool   // keys of those that were given
 
 	ratings  map[string]*store.Rating // by NFT id
 	voters   map[string]*store.Voter  // by id
@@ -46,7 +47,7 @@ func (f *fold) run(ctx context.Context, tx store.Tx) ([]Answer, error) {
 	if err := f.load(ctx, tx); err != nil {
 		return nil, err
 	}
-	f.answers = make([]Answer, len(f.group))
+	f.answers, f.told = make([]Answer, len(f.group)), make(map[string]bool)
 	fresh := f.settleKnown()
 	if len(fresh) == 0 {
 		return f.answers, nil
@@ -132,8 +133,11 @@ func (f *fold) repeated(i int, first *store.Vote) {
 		f.answers[i].Err = &Error{CodeConflict, "key", fmt.Sprintf("key %q belongs to another vote (number %d); give every vote a key of its own", v.Key, first.Number)}
 		return
 	}
-	if prior, ok := f.prior[v.Key]; ok && prior.Number == first.Number {
-		f.answers[i] = prior // this very vote, committed by an attempt whose outcome was unknown
+	if prior, ok := f.prior[v.Key]; ok && prior.Number == first.Number && !f.told[v.Key] {
+		// This very vote, committed by an attempt whose outcome was unknown. Others
+		// of its key are duplicates.
+		f.told[v.Key] = true
+		f.answers[i] = prior
 		return
 	}
 	f.answers[i] = Answer{Number: first.Number, Duplicate: true}

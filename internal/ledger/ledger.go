@@ -183,7 +183,12 @@ func (l *Ledger) Close(ctx context.Context) error {
 		l.cancel()
 		<-l.done
 	}
-	<-l.merged
+	select {
+	case <-l.merged:
+	case <-ctx.Done():
+		l.cancel()
+		<-l.merged
+	}
 	return err
 }
 

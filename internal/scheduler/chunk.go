@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"poa/internal/batch"
@@ -37,13 +39,14 @@ func (t *step) chunk(ctx context.Context, nfts []int64, left int) (cancel string
 	t.run.Cursor = max(t.run.Cursor, nfts[len(nfts)-1])
 	t.plan.Left = left
 	took := t.Now().Sub(began)
-	cancel, latency, err := t.progress(ctx, nfts, failed)
+	cancel, latency, err := t.progress(ctx, failed)
 	if err != nil {
 		return "", err
 	}
 	seen.Failed, seen.Took = len(failed), took
 	t.Observer.Computed(seen)
 	t.plan.Pacer = t.plan.Pacer.Step(t.paced(), batch.Work{NFTs: len(nfts), Took: took, Left: left}, t.signals(ctx, latency), t.Now())
+	t.plan.Ready = t.Now().Add(t.plan.Pacer.Next.Pause)
 	t.mu.Lock()
 	t.pacing = t.plan.Pacer.State()
 	t.mu.Unlock()
@@ -81,11 +84,10 @@ func (t *step) bisect(ctx context.Context, nfts []int64, failed map[int64]error)
 	return append(first, second...), err
 }
 
-// progress saves the run and moves NFTs onto the failed list and off it. The
-// time of the saving statement, which does not depend on the chunk, is the
+// progress saves the run and puts NFTs on the failed list. The time of the saving statement, which does not depend on the chunk, is the
 // latency that pacing goes by.
-func (t *step) progress(ctx context.Context, nfts []int64, failed map[int64]error) (cancel string, latency time.Duration, err error) {
-	changes, err := t.failures(ctx, nfts, failed)
+func (t *step) progress(ctx context.Context, failed map[int64]error) (cancel string, latency time.Duration, err error) {
+	changes, err := t.failures(ctx, failed)
 	if err != nil {
 		return "", 0, err
 	}
@@ -108,23 +110,21 @@ func (t *step) progress(ctx context.Context, nfts []int64, failed map[int64]erro
 	return cancel, latency, nil
 }
 
-// failures returns the changes of the failed list, nil for none.
-func (t *step) failures(ctx context.Context, nfts []int64, failed map[int64]error) (*store.Changes, error) {
-	listed, err := t.Store.FailuresOf(ctx, nfts)
+// failures returns the additions to the failed list, nil for none. What is
+// computed leaves the list with its computation.
+func (t *step) failures(ctx context.Context, failed map[int64]error) (*store.Changes, error) {
+	if len(failed) == 0 {
+		return nil, nil
+	}
+	listed, err := t.Store.FailuresOf(ctx, slices.Collect(maps.Keys(failed)))
 	if err != nil {
 		return nil, fmt.Errorf("reading the failed list: %w", err)
 	}
-	if len(listed) == 0 && len(failed) == 0 {
-		return nil, nil
-	}
-	var c store.Changes
 	before := map[int64]store.Failure{}
 	for _, f := range listed {
 		before[f.NFT] = f
-		if failed[f.NFT] == nil {
-			c.Recovered = append(c.Recovered, f.NFT)
-		}
 	}
+	var c store.Changes
 	now := t.Now().UTC().Truncate(time.Microsecond)
 	for nft, err := range failed {
 		f := before[nft]

@@ -50,9 +50,14 @@ func (stepJob) InsertOpts() river.InsertOpts {
 	}
 }
 
+// migrator is silent: what it does is told by those who ask for it.
+func (q *River[D, T]) migrator() (*rivermigrate.Migrator[T], error) {
+	return rivermigrate.New(q.driver, &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
+}
+
 // Migrate brings River's tables up to date.
 func (q *River[D, T]) Migrate(ctx context.Context) error {
-	m, err := rivermigrate.New(q.driver, &rivermigrate.Config{Logger: q.log})
+	m, err := q.migrator()
 	if err != nil {
 		return fmt.Errorf("migrating the job queue: %w", err)
 	}
@@ -60,6 +65,19 @@ func (q *River[D, T]) Migrate(ctx context.Context) error {
 		return fmt.Errorf("migrating the job queue: %w", err)
 	}
 	return nil
+}
+
+// Migrated reports whether River's tables are those this program works with.
+func (q *River[D, T]) Migrated(ctx context.Context) (bool, error) {
+	m, err := q.migrator()
+	if err != nil {
+		return false, fmt.Errorf("looking at the tables of the job queue: %w", err)
+	}
+	result, err := m.Validate(ctx, nil)
+	if err != nil {
+		return false, fmt.Errorf("looking at the tables of the job queue: %w", err)
+	}
+	return result.OK, nil
 }
 
 // Insert asks for a step of a run.
@@ -83,6 +101,7 @@ func (q *River[D, T]) Start(ctx context.Context, work Work) error {
 		Workers:                     workers,
 		PollOnly:                    q.PollOnly,
 		JobTimeout:                  2 * lease,
+		RescueStuckJobsAfter:        3 * lease,
 		CompletedJobRetentionPeriod: time.Hour,
 	})
 	if err != nil {
@@ -120,7 +139,11 @@ func (w *stepWorker[D, T]) Work(ctx context.Context, job *river.Job[stepJob]) er
 		if next == nil {
 			return nil
 		}
-		if _, err := w.queue.client.InsertTx(ctx, raw, stepJob{*next}, &river.InsertOpts{ScheduledAt: at}); err != nil {
+		opts := &river.InsertOpts{}
+		if time.Until(at) > 0 {
+			opts.ScheduledAt = at
+		}
+		if _, err := w.queue.client.InsertTx(ctx, raw, stepJob{*next}, opts); err != nil {
 			return fmt.Errorf("asking for the next step: %w", err)
 		}
 		return nil

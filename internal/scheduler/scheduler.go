@@ -32,10 +32,13 @@ type Queue interface {
 	Stop(ctx context.Context) error
 }
 
-// Step is a step of a run: number of the run, and of the step.
+// Step is a step of a run: number of the run, and of the step. Again counts
+// the leases that went by since the step was asked for without a claim: a job
+// that died with its process must not stand in the way of another.
 type Step struct {
-	Run  int64 `json:"run" river:"unique"`
-	Step int64 `json:"step" river:"unique"`
+	Run   int64 `json:"run" river:"unique"`
+	Step  int64 `json:"step" river:"unique"`
+	Again int64 `json:"again" river:"unique"`
 }
 
 // Work does a step. It calls settle within the transaction that ends the step.
@@ -68,8 +71,7 @@ type Upkeep struct {
 
 const (
 	tickEvery = time.Second
-	// lease is how long a step may go without saving. It outlasts the longest
-	// chunk and pause by far.
+	// lease is how long a step may go without saving.
 	lease = 20 * time.Second
 	// stepTime is when a step hands over to the next one.
 	stepTime = 8 * time.Second
@@ -245,12 +247,13 @@ func (s *Scheduler) start(ctx context.Context, run store.Run, what string) (stor
 
 // adoptOrphans asks for the next step of runs whose holder has gone.
 func (s *Scheduler) adoptOrphans(ctx context.Context) error {
-	runs, err := s.Store.OrphanedRuns(ctx, s.Now())
+	now := s.Now()
+	runs, err := s.Store.OrphanedRuns(ctx, now)
 	if err != nil {
 		return fmt.Errorf("looking for runs that nobody holds: %w", err)
 	}
 	for _, r := range runs {
-		if err := s.Queue.Insert(ctx, Step{r.Number, r.Steps}); err != nil {
+		if err := s.Queue.Insert(ctx, Step{r.Number, r.Steps, int64(now.Sub(r.LeaseUntil) / lease)}); err != nil {
 			return fmt.Errorf("asking for a step of run %d: %w", r.Number, err)
 		}
 	}

@@ -29,10 +29,10 @@ type world struct {
 	store  store.Service
 	policy *publish.Policy
 	batch  batch.Settings
-	pauses map[settings.Subject]settings.Pause
 
-	mu    sync.Mutex // guards fault
-	fault func(nfts []int64) error
+	mu     sync.Mutex // guards what follows
+	fault  func(nfts []int64) error
+	pauses map[settings.Subject]settings.Pause
 }
 
 // inWorld runs f in virtual time with n NFTs, each with one vote by a voter of
@@ -110,6 +110,8 @@ func (w *world) process(name string) (*scheduler.Scheduler, *queue) {
 	s := scheduler.New(scheduler.Options{
 		Store: &flaky{Service: w.store, world: w}, Queue: q, Process: name,
 		Settings: func() *settings.InForce {
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			return &settings.InForce{Policy: w.policy, Batch: w.batch, Batches: w.pauses[settings.Batches]}
 		},
 	})
@@ -126,6 +128,12 @@ func (w *world) stop(schedulers ...*scheduler.Scheduler) {
 			w.t.Error(err)
 		}
 	}
+}
+
+func (w *world) pause(p settings.Pause) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pauses[settings.Batches] = p
 }
 
 func (w *world) runs(kind store.RunKind) []store.Run {
@@ -308,7 +316,7 @@ func TestKilledRunGoesOnElsewhere(t *testing.T) {
 
 func TestPauseHoldsBatchesAndBackfills(t *testing.T) {
 	inWorld(t, 30, func(w *world) {
-		w.pauses[settings.Batches] = settings.Pause{Since: time.Now(), Until: time.Now().Add(90 * time.Minute), Reason: "maintenance"}
+		w.pause(settings.Pause{Since: time.Now(), Until: time.Now().Add(90 * time.Minute), Reason: "maintenance"})
 		a, _ := w.process("a")
 		time.Sleep(10 * time.Second)
 		if _, err := a.Backfill(context.Background(), nil, "bf", "op"); err != nil {
@@ -503,6 +511,80 @@ func TestUpkeepTrimsTheLog(t *testing.T) {
 		w.stop(b)
 		if n := entries(); n > 5 {
 			t.Errorf("%d entries are left after 91 days", n)
+		}
+	})
+}
+
+func TestLongPauseIsPaidOnce(t *testing.T) {
+	inWorld(t, 5, func(w *world) {
+		w.batch.Delay, w.batch.Cap = 9*time.Second, 10*time.Minute
+		a, _ := w.process("a")
+		time.Sleep(2 * time.Minute)
+		w.stop(a)
+		r := w.runs(store.BatchRun)[0]
+		if took := r.EndedAt.Sub(r.CreatedAt); r.State != store.RunDone || r.Done != 5 || took < 36*time.Second || took > 60*time.Second {
+			t.Errorf("it took %v: %+v", took, r)
+		}
+	})
+}
+
+func TestBackfillEndsAtTheLastRow(t *testing.T) {
+	inWorld(t, 20, func(w *world) {
+		w.pauseSchedule()
+		// Twenty more have only skips: rated, and not to be scored.
+		var nfts []store.NFT
+		for i := range 20 {
+			nfts = append(nfts, store.NFT{ID: fmt.Sprintf("late%02d", i), Collection: "c0"})
+		}
+		if _, err := w.store.PutNFTs(context.Background(), nfts, false, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		l := ledger.New(w.store, ledger.Options{Policy: w.policy})
+		for i := range 10 {
+			answers, err := l.Submit(context.Background(), []ledger.Vote{{Key: fmt.Sprint("skip", i), Voter: "v", A: nfts[2*i].ID, B: nfts[2*i+1].ID,
+				Vote: scoring.Vote{Kind: scoring.Matchup, Outcome: scoring.Neither}}})
+			if err != nil || answers[0].Err != nil {
+				t.Fatal(err, answers)
+			}
+		}
+		if err := l.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		a, _ := w.process("a")
+		if _, err := a.Backfill(context.Background(), nil, "all", "op"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Minute)
+		w.stop(a)
+		if r := w.runs(store.BackfillRun)[0]; r.State != store.RunDone || r.Done != 40 || w.scored() != 20 {
+			t.Errorf("%d scored, %+v", w.scored(), r)
+		}
+	})
+}
+
+func TestChunkThatOutlastsItsLeaseShrinks(t *testing.T) {
+	inWorld(t, 40, func(w *world) {
+		w.batch.Mode, w.batch.Cap = batch.Adaptive, time.Hour
+		w.batch.Adaptive.FirstChunk = 20
+		w.fault = func(nfts []int64) error { time.Sleep(time.Duration(len(nfts)) * 2 * time.Second); return nil }
+		a, _ := w.process("a")
+		time.Sleep(50 * time.Minute)
+		w.stop(a)
+		if n := w.scored(); n != 40 {
+			t.Errorf("%d scored, want 40: %+v", n, w.runs(store.BatchRun)[0])
+		}
+	})
+}
+
+func TestPauseStopsTheBatchUnderWay(t *testing.T) {
+	inWorld(t, 20, func(w *world) {
+		a, _ := w.process("a")
+		time.Sleep(3 * time.Second)
+		w.pause(settings.Pause{Since: time.Now(), Reason: "now"})
+		time.Sleep(time.Minute)
+		w.stop(a)
+		if r := w.runs(store.BatchRun)[0]; r.State != store.RunStopped || r.StopReason != "batches were paused" || r.Done == 0 || r.Done > 10 {
+			t.Errorf("%+v", r)
 		}
 	})
 }

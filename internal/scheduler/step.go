@@ -19,6 +19,8 @@ type plan struct {
 	Items   []batch.Item        `json:"items,omitempty"` // planned and not done yet
 	Classes map[batch.Class]int `json:"classes,omitempty"`
 	Left    int                 `json:"left,omitempty"` // after the last chunk; negative: not known
+	Ready   time.Time           `json:"ready,omitzero"` // when the next chunk may begin
+	Step    int64               `json:"step,omitempty"` // the last step that saved something
 	Pacer   batch.Pacer         `json:"pacer"`
 }
 
@@ -30,7 +32,12 @@ type step struct {
 	in       *settings.InForce
 	settle   Settle
 	deadline time.Time // when it hands over
+	lost     int64     // steps before this one that saved nothing
 }
+
+// maxLost is how many steps in a row may save nothing before the run fails:
+// half an hour of leases.
+const maxLost = 90
 
 // work does a step of a run, if it is there to be claimed.
 func (s *Scheduler) work(ctx context.Context, job Step, settle Settle) error {
@@ -44,7 +51,14 @@ func (s *Scheduler) work(ctx context.Context, job Step, settle Settle) error {
 	}
 	t := &step{Scheduler: s, run: run, in: s.Settings(), settle: settle, deadline: now.Add(stepTime)}
 	if err := json.Unmarshal([]byte(run.Plan), &t.plan); err != nil {
-		return fmt.Errorf("reading the plan of run %d: %w", run.Number, err)
+		return t.end(ctx, store.RunFailed, "its plan cannot be read: "+err.Error())
+	}
+	t.lost = run.Steps - 1 - t.plan.Step
+	switch {
+	case run.Cancel != "":
+		return t.end(ctx, store.RunCancelled, "cancelled by "+run.Cancel)
+	case t.lost > maxLost:
+		return t.end(ctx, store.RunFailed, "it made no progress in many steps; the log says why")
 	}
 	if run.Kind == store.UpkeepRun {
 		return t.upkeep(ctx)
@@ -55,7 +69,7 @@ func (s *Scheduler) work(ctx context.Context, job Step, settle Settle) error {
 // compute computes chunks and pauses between them until the run ends or the
 // step's time is over.
 func (t *step) compute(ctx context.Context) error {
-	cancel := t.run.Cancel
+	cancel := ""
 	for {
 		t.in = t.Settings()
 		now := t.Now()
@@ -63,15 +77,17 @@ func (t *step) compute(ctx context.Context) error {
 		case cancel != "":
 			return t.end(ctx, store.RunCancelled, "cancelled by "+cancel)
 		case t.run.Kind == store.BackfillRun && t.in.Batches.On(now):
-			return t.handOver(ctx, now.Add(5*time.Second))
+			return t.handOver(ctx, now.Add(stepTime))
+		case t.run.Kind == store.BatchRun && t.plan.Begun && t.in.Batches.On(now):
+			return t.end(ctx, store.RunStopped, "batches were paused")
 		}
 		if !t.plan.Begun {
 			t.begin(now)
 		} else if d := t.plan.Pacer.Next; d.Stop {
 			return t.end(ctx, t.stopState(), d.Reason)
-		} else if now.Add(d.Pause).After(t.deadline) {
-			return t.handOver(ctx, now.Add(d.Pause))
-		} else if err := pause(ctx, d.Pause); err != nil {
+		} else if t.plan.Ready.After(t.deadline) {
+			return t.handOver(ctx, t.plan.Ready)
+		} else if err := pause(ctx, t.plan.Ready.Sub(now)); err != nil {
 			return err
 		}
 		nfts, left, err := t.next(ctx)
@@ -119,7 +135,9 @@ func (t *step) stopState() store.RunState {
 // next returns the NFTs of the next chunk, and how many the run means to do
 // after them, negative for not known.
 func (t *step) next(ctx context.Context) (nfts []int64, left int, err error) {
-	size := t.plan.Pacer.Next.Chunk
+	// Steps that saved nothing may have computed for longer than their lease:
+	// take less.
+	size := max(1, t.plan.Pacer.Next.Chunk>>min(t.lost, 20))
 	if t.run.Kind == store.BackfillRun {
 		err = t.Store.View(ctx, func(v store.View) (err error) {
 			nfts, err = v.RatedNFTs(ctx, t.run.Collection, t.run.Cursor, size)
@@ -128,7 +146,12 @@ func (t *step) next(ctx context.Context) (nfts []int64, left int, err error) {
 		if err != nil {
 			return nil, 0, fmt.Errorf("reading the NFTs of a backfill: %w", err)
 		}
-		return nfts, max(0, int(t.run.Total-t.run.Done)-len(nfts)), nil
+		// Total leaves out rated NFTs that cannot have a score, and those that came
+		// since: only an empty page is the end.
+		if left = int(t.run.Total-t.run.Done) - len(nfts); left <= 0 {
+			left = -1
+		}
+		return nfts, left, nil
 	}
 	if len(t.plan.Items) == 0 {
 		if err := t.fill(ctx, size); err != nil {
@@ -207,10 +230,12 @@ func (t *step) end(ctx context.Context, state store.RunState, reason string) err
 	log := store.Activity{
 		At: now, Kind: store.RunEnded, Reason: string(t.run.Kind), Run: t.run.Number, Who: t.run.RequestedBy, Detail: summary(&t.run),
 	}
-	t.mu.Lock()
-	t.measured = batch.Measured{PerNFT: t.plan.Pacer.PerNFT, Rate: t.plan.Pacer.Rate()}
-	t.baseline = t.plan.Pacer.Baseline
-	t.mu.Unlock()
+	if t.plan.Begun {
+		t.mu.Lock()
+		t.measured = batch.Measured{PerNFT: t.plan.Pacer.PerNFT, Rate: t.plan.Pacer.Rate()}
+		t.baseline = t.plan.Pacer.Baseline
+		t.mu.Unlock()
+	}
 	return t.save(ctx, nil, now, log)
 }
 
@@ -222,10 +247,14 @@ func summary(r *store.Run) string {
 	return text
 }
 
-// handOver ends the step and asks for the next one.
+// handOver ends the step and asks for the next one. A short wait is left to
+// the next step: a queue looks for later jobs now and then only.
 func (t *step) handOver(ctx context.Context, at time.Time) error {
+	if now := t.Now(); at.Sub(now) < stepTime {
+		at = now
+	}
 	t.run.LeaseUntil = at
-	return t.save(ctx, &Step{t.run.Number, t.run.Steps}, at)
+	return t.save(ctx, &Step{Run: t.run.Number, Step: t.run.Steps}, at)
 }
 
 // save ends the step: in one transaction the run is written, the delivered
@@ -259,6 +288,7 @@ func (t *step) save(ctx context.Context, next *Step, at time.Time, log ...store.
 }
 
 func (t *step) encode() error {
+	t.plan.Step = t.run.Steps
 	text, err := json.Marshal(t.plan)
 	if err != nil {
 		return fmt.Errorf("encoding the plan of run %d: %w", t.run.Number, err)

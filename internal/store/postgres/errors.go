@@ -39,7 +39,8 @@ func kindOf(err error) error {
 		return nil
 	}
 	switch code := answer.Code; {
-	case code == "40P01", code == "40001", code == "55P03": // deadlock, serialisation, lock timeout
+	case code == "40P01", code == "40001", code == "55P03", // deadlock, serialisation, lock timeout
+		code == "57014", code == "25P04": // cancelled, by a timeout or a person
 		return store.ErrContention
 	case code == "23505" && answer.ConstraintName == "votes_key":
 		return store.ErrKeyExists
