@@ -86,12 +86,7 @@ func copyDatabase(ctx context.Context, from, to string) (size, votes int64, err 
 
 // vacuumInto copies a snapshot, without free pages.
 func vacuumInto(ctx context.Context, from, to string) (err error) {
-	path, err := filepath.Abs(from)
-	if err != nil {
-		return err
-	}
-	source := url.URL{Scheme: "file", Path: path, RawQuery: "_pragma=busy_timeout(10000)"}
-	db, err := sql.Open("sqlite", source.String())
+	db, err := openFile(from)
 	if err != nil {
 		return err
 	}
@@ -102,9 +97,19 @@ func vacuumInto(ctx context.Context, from, to string) (err error) {
 	return nil
 }
 
+// openFile opens an SQLite file as it is.
+func openFile(path string) (*sql.DB, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	source := url.URL{Scheme: "file", Path: path, RawQuery: "_pragma=busy_timeout(10000)"}
+	return sql.Open("sqlite", source.String())
+}
+
 // check opens a copy as poa does, has SQLite check it, and counts its votes.
 func check(ctx context.Context, path string) (votes int64, err error) {
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path}).String())
+	db, err := openFile(path)
 	if err != nil {
 		return 0, err
 	}

@@ -57,10 +57,7 @@ func (m *Main) openToWrite(ctx context.Context) error {
 		return err
 	}
 	if have == 0 {
-		if err := m.store.Migrate(ctx); err != nil {
-			return fmt.Errorf("creating the tables of %s: %w", m.database(), err)
-		}
-		return nil
+		return m.migrate(ctx)
 	}
 	return m.fits(have, want)
 }
@@ -112,12 +109,11 @@ func (m *Main) fits(have, want int64) error {
 
 // policy fixes or checks the folding constants and returns what is in force.
 func (m *Main) policy(ctx context.Context) (*publish.Policy, error) {
-	constants := m.config.Scoring.Constants()
-	version, err := m.store.Prepare(ctx, constants, who, m.Now())
+	s, err := m.openSettings(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("preparing %s: %w", m.database(), err)
+		return nil, err
 	}
-	return &publish.Policy{Constants: constants, Version: version, Rules: m.config.Trigger, AgingVotes: m.config.Batch.AgingVotes}, nil
+	return s.Current().Policy, nil
 }
 
 // newLedger starts the intake of votes.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -14,25 +15,21 @@ import (
 	"poa/internal/store/sqlite"
 )
 
-// jobQueue is the queue behind the scheduler, with its tables.
-type jobQueue interface {
+// tables is a queue that has tables of its own.
+type tables interface {
 	scheduler.Queue
 	Migrate(ctx context.Context) error
-	Close() error
+	Migrated(ctx context.Context) (bool, error)
 }
 
-// closing is a queue with what is to be closed after it.
-type closing struct {
-	migrating
+// jobQueue is the queue behind the scheduler, with what is to be closed after
+// it.
+type jobQueue struct {
+	tables
 	close func() error
 }
 
-type migrating interface {
-	scheduler.Queue
-	Migrate(ctx context.Context) error
-}
-
-func (c closing) Close() error {
+func (c *jobQueue) Close() error {
 	if err := c.close(); err != nil {
 		return fmt.Errorf("closing the job queue: %w", err)
 	}
@@ -40,7 +37,7 @@ func (c closing) Close() error {
 }
 
 // openQueue returns the queue in the database of the store that is open.
-func (m *Main) openQueue() (jobQueue, error) {
+func (m *Main) openQueue() (*jobQueue, error) {
 	switch st := m.store.(type) {
 	case *postgres.Store:
 		q := scheduler.NewRiver[*riverpgxv5.Driver, pgx.Tx](riverpgxv5.New(st.Pool()), postgres.RawTx, m.log)
@@ -48,13 +45,30 @@ func (m *Main) openQueue() (jobQueue, error) {
 		// not give; it is the reason for these modes too.
 		mode := st.Pool().Config().ConnConfig.DefaultQueryExecMode
 		q.PollOnly = m.config.Serve.PollJobs || mode == pgx.QueryExecModeExec || mode == pgx.QueryExecModeSimpleProtocol
-		return closing{q, func() error { return nil }}, nil
+		return &jobQueue{q, func() error { return nil }}, nil
 	case *sqlite.Store:
 		db, err := sqlite.OpenPlain(m.database().Path)
 		if err != nil {
 			return nil, fmt.Errorf("opening the job queue: %w", err)
 		}
-		return closing{scheduler.NewRiver[*riversqlite.Driver, *sql.Tx](riversqlite.New(db), sqlite.RawTx, m.log), db.Close}, nil
+		return &jobQueue{scheduler.NewRiver[*riversqlite.Driver, *sql.Tx](riversqlite.New(db), sqlite.RawTx, m.log), db.Close}, nil
 	}
 	return nil, fmt.Errorf("there is no job queue for %T", m.store)
+}
+
+// migrate brings the tables up to date, those of the job queue too. It does
+// nothing where they are.
+func (m *Main) migrate(ctx context.Context) (err error) {
+	if err := m.store.Migrate(ctx); err != nil {
+		return fmt.Errorf("migrating %s: %w", m.database(), err)
+	}
+	q, err := m.openQueue()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, q.Close()) }()
+	if done, err := q.Migrated(ctx); err != nil || done {
+		return err
+	}
+	return q.Migrate(ctx)
 }

@@ -118,7 +118,7 @@ func (c *keyRevokeCommand) Run(ctx context.Context, m *Main) error {
 	}
 	err := m.service().RevokeKey(ctx, c.Name, m.Now().UTC().Truncate(time.Microsecond))
 	if errors.Is(err, store.ErrNotFound) {
-		return withHint(fmt.Errorf("there is no valid key named %q", c.Name), "poa key list shows all")
+		return withHint(fmt.Errorf("there is no key named %q", c.Name), "poa key list shows all")
 	}
 	if err != nil {
 		return fmt.Errorf("revoking the key: %w", err)

@@ -1,9 +1,6 @@
 package main
 
-import (
-	"context"
-	"fmt"
-)
+import "context"
 
 type migrateCommand struct{}
 
@@ -18,8 +15,8 @@ func (c *migrateCommand) Run(ctx context.Context, m *Main) error {
 	if before > want {
 		return m.fits(before, want)
 	}
-	if err := m.store.Migrate(ctx); err != nil {
-		return fmt.Errorf("migrating %s: %w", m.database(), err)
+	if err := m.migrate(ctx); err != nil {
+		return err
 	}
 	if m.cli.JSON {
 		return m.printJSON(struct {

@@ -87,9 +87,9 @@ func (m *Main) openToServe(ctx context.Context, migrate bool) error {
 	if err != nil {
 		return err
 	}
-	if have < want && (have == 0 || migrate) {
-		if err := m.store.Migrate(ctx); err != nil {
-			return fmt.Errorf("migrating %s: %w", m.database(), err)
+	if have == 0 || migrate && have <= want {
+		if err := m.migrate(ctx); err != nil {
+			return err
 		}
 	} else if err := m.fits(have, want); err != nil {
 		return err
@@ -135,7 +135,7 @@ type service struct {
 	settings  *settings.Service
 	guard     *access.Guard
 	ledger    *ledger.Ledger
-	queue     jobQueue
+	queue     *jobQueue
 	scheduler *scheduler.Scheduler
 	stream    *live.Stream
 	metrics   *metrics.Metrics
@@ -158,15 +158,18 @@ func (m *Main) newService(ctx context.Context) (*service, error) {
 	if s.queue, err = m.openQueue(); err != nil {
 		return nil, err
 	}
-	if err := s.queue.Migrate(ctx); err != nil {
-		return nil, err
+	if done, err := s.queue.Migrated(ctx); err != nil || !done {
+		if err == nil {
+			err = withHint(fmt.Errorf("the tables of the job queue in %s are missing or old", m.database()), "poa migrate, or poa serve --migrate")
+		}
+		return nil, errors.Join(err, s.queue.Close())
 	}
 	version := readVersion()
 	s.metrics = metrics.New(metrics.Options{Version: version.Version, Revision: version.Revision, Now: m.Now, Log: m.log})
 	s.stream = live.New(s.store, live.Options{Log: m.log})
 	s.ledger = ledger.New(s.store, ledger.Options{
 		Policy: s.settings.Current().Policy, Now: m.Now, MaxCommit: m.config.Ledger.MaxCommit, MaxQueue: m.config.Ledger.MaxQueue,
-		Observer: s.metrics, Log: m.log,
+		Observer: ledger.Observers{s.metrics, nudge{s.stream}}, Log: m.log,
 	})
 	s.settings.OnChange(func(in *settings.InForce) { s.ledger.SetPolicy(in.Policy) })
 	s.scheduler = scheduler.New(scheduler.Options{
@@ -187,6 +190,12 @@ func (m *Main) newService(ctx context.Context) (*service, error) {
 	}
 	return s, nil
 }
+
+// nudge has the live stream look at once when this process has committed.
+type nudge struct{ stream *live.Stream }
+
+func (n nudge) Committed(ledger.Commit)               { n.stream.Nudge() }
+func (n nudge) Answered(*ledger.Vote, *ledger.Answer) {}
 
 // handler is all that is served.
 func (s *service) handler(m *Main, version string) (http.Handler, error) {

@@ -109,7 +109,7 @@ func New(o Options) (http.Handler, error) {
 	}
 	outer.Handle(Prefix+"/", compress(tagged(timed(Problems(s.mux), o.Timeout))))
 	if o.Stream != nil {
-		outer.Handle("GET "+Prefix+"/stream", s.Guarded(access.View, o.Stream))
+		outer.Handle(Prefix+"/stream", s.Guarded(access.View, o.Stream))
 	}
 	return outer, nil
 }

@@ -94,7 +94,7 @@ func (s *server) votes() {
 		Description: fmt.Sprintf("Up to %d votes, as a JSON array or, as application/x-ndjson, one a line. They are folded in their order, each is answered in its place, and one that is refused loses no other.", maxItems),
 	}, s.castMany)
 	register(s, operation{
-		Method: http.MethodDelete, Path: "/nfts/{id}/fire", ID: "withdrawFire", Tag: "votes", Need: access.Cast,
+		Method: http.MethodDelete, Path: "/nfts/{id}/fire", ID: "withdrawFire", Tag: "votes", Need: access.Cast, Status: http.StatusCreated,
 		Summary:     "Withdraw a FIRE",
 		Description: "The same as a vote of kind unfire.",
 	}, s.withdrawFire)

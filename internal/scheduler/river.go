@@ -55,16 +55,24 @@ func (q *River[D, T]) migrator() (*rivermigrate.Migrator[T], error) {
 	return rivermigrate.New(q.driver, &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
 }
 
-// Migrate brings River's tables up to date.
+// Migrate brings River's tables up to date. Processes that do so at once get
+// in each other's way, so a failure is looked at again: what was missing may
+// have been made meanwhile.
 func (q *River[D, T]) Migrate(ctx context.Context) error {
 	m, err := q.migrator()
 	if err != nil {
 		return fmt.Errorf("migrating the job queue: %w", err)
 	}
-	if _, err := m.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
-		return fmt.Errorf("migrating the job queue: %w", err)
+	const attempts = 5
+	for n := 1; ; n++ {
+		_, err := m.Migrate(ctx, rivermigrate.DirectionUp, nil)
+		if err == nil {
+			return nil
+		}
+		if n == attempts || pause(ctx, time.Duration(n)*200*time.Millisecond) != nil {
+			return fmt.Errorf("migrating the job queue: %w", err)
+		}
 	}
-	return nil
 }
 
 // Migrated reports whether River's tables are those this program works with.

@@ -1,0 +1,271 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"poa/internal/store/postgres/pgtest"
+)
+
+// onBoth runs a test on a fresh database of each kind.
+func onBoth(t *testing.T, test func(t *testing.T, database string)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, "sqlite:"+filepath.Join(t.TempDir(), "poa.db")) })
+	t.Run("postgres", func(t *testing.T) { test(t, pgtest.New(t)) })
+}
+
+// program is a path of the program, in a process of its own.
+func program(t *testing.T) string {
+	t.Helper()
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "poa") // see TestMain
+	if err := os.Symlink(binary, path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// poa runs the program and returns what it prints. It must work.
+func poa(t *testing.T, database string, args ...string) string {
+	t.Helper()
+	code, stdout, stderr := run(t.Context(), t, nil, append(args, "--database", database)...)
+	if code != exitOK {
+		t.Fatalf("poa %s: exit code %d\n%s", strings.Join(args, " "), code, stderr)
+	}
+	return strings.TrimSpace(stdout)
+}
+
+// server is a service in a process of its own.
+type server struct {
+	t       *testing.T
+	URL     string
+	command *exec.Cmd
+	log     bytes.Buffer
+	ended   chan error
+}
+
+func serve(t *testing.T, database string, args ...string) *server {
+	t.Helper()
+	s := &server{t: t, ended: make(chan error, 1)}
+	s.command = exec.Command(program(t), append([]string{"serve", "--listen", "127.0.0.1:0", "--database", database}, args...)...)
+	s.command.Env = append(os.Environ(), "POA_ACCESS_VOTER_PER_MINUTE=0")
+	s.command.Stderr = &s.log
+	stdout, err := s.command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.command.Process.Kill() }) // has ended already, unless the test failed
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		t.Fatalf("the service did not start: %v\n%s", errors.Join(err, s.command.Wait()), s.log.String())
+	}
+	s.URL = strings.Fields(line)[2] // poa serves URL
+	go func() { s.ended <- s.command.Wait() }()
+	return s
+}
+
+// stop ends the service as an operator does; it must end well.
+func (s *server) stop() {
+	s.t.Helper()
+	if err := s.command.Process.Signal(syscall.SIGTERM); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := <-s.ended; err != nil {
+		s.t.Errorf("the service ended with %v\n%s", err, s.log.String())
+	}
+}
+
+// send sends a request and returns the status and body of its answer, or an
+// error where there is none.
+func (s *server) send(method, path, key, body string) (int, string, error) {
+	r, err := http.NewRequestWithContext(context.WithoutCancel(s.t.Context()), method, s.URL+path, strings.NewReader(body))
+	if err != nil {
+		return 0, "", err
+	}
+	if key != "" {
+		r.Header.Set("Authorization", "Bearer "+key)
+	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	got, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, "", err
+	}
+	defer got.Body.Close()
+	text, err := io.ReadAll(got.Body)
+	return got.StatusCode, string(text), err
+}
+
+// want sends a request and checks the status of its answer.
+func (s *server) want(status int, method, path, key, body string) string {
+	s.t.Helper()
+	got, text, err := s.send(method, path, key, body)
+	if err != nil || got != status {
+		s.t.Fatalf("%s %s: status %d, want %d: %v\n%s", method, path, got, status, err, text)
+	}
+	return text
+}
+
+// until repeats a request until its answer is as wanted.
+func (s *server) until(method, path, key string, good func(status int, body string) bool) {
+	s.t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(time.Minute)
+	for {
+		status, body, err := s.send(method, path, key, "")
+		if err == nil && good(status, body) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-limit:
+			s.t.Fatalf("%s %s is still %d: %v\n%s", method, path, status, err, body)
+		}
+	}
+}
+
+func newKey(t *testing.T, database, role string) string {
+	t.Helper()
+	return poa(t, database, "key", "create", "--role", role, "--name", "the "+role)
+}
+
+// TestServe plays a short game with a service in a process of its own: votes,
+// a trigger, a run, a revoked key and the end.
+func TestServe(t *testing.T) {
+	onBoth(t, func(t *testing.T, database string) {
+		poa(t, database, "migrate")
+		gateway, operator := newKey(t, database, "voter-gateway"), newKey(t, database, "operator")
+		s := serve(t, database)
+		s.want(200, "GET", "/readyz", "", "")
+		s.want(401, "GET", "/metrics", "", "")
+		s.want(200, "POST", "/api/v1/nfts", operator, `[{"id":"c/1"},{"id":"c/2"},{"id":"c/3"}]`)
+		s.want(201, "POST", "/api/v1/votes", gateway, `{"key":"k1","voter":"ann","kind":"matchup","a":"c/1","b":"c/2","outcome":"a"}`)
+		answer := s.want(201, "POST", "/api/v1/votes", gateway, `{"key":"k2","voter":"ann","kind":"fire","a":"c/3"}`)
+		if !strings.Contains(answer, `"reason":"fire"`) || !strings.Contains(answer, `"poa":`) {
+			t.Errorf("the FIRE was answered %s", answer)
+		}
+		var run struct{ Number int64 }
+		if err := json.Unmarshal([]byte(s.want(202, "POST", "/api/v1/runs", operator, `{}`)), &run); err != nil {
+			t.Fatal(err)
+		}
+		s.until("GET", fmt.Sprintf("/api/v1/runs/%d", run.Number), operator, func(_ int, body string) bool { return strings.Contains(body, `"state":"done"`) })
+		if ready := s.want(200, "GET", "/api/v1/nfts?status=ready", operator, ""); !strings.Contains(ready, `"items":[]`) {
+			t.Errorf("after a run: %s", ready)
+		}
+		if metrics := s.want(200, "GET", "/metrics", operator, ""); !strings.Contains(metrics, `poa_votes_total{code="",kind="fire",outcome="counted"} 1`) {
+			t.Errorf("the metrics do not count the FIRE:\n%s", metrics)
+		}
+		poa(t, database, "key", "revoke", "the voter-gateway")
+		s.until("GET", "/api/v1/self", gateway, func(status int, _ string) bool { return status == http.StatusUnauthorized })
+		s.stop()
+		if strings.Contains(s.log.String(), operator) {
+			t.Error("a key is in the log")
+		}
+		poa(t, database, "verify")
+	})
+}
+
+// TestStopWithVotesInFlight ends a service while many clients vote: every
+// request gets an answer or no connection, and every acknowledged vote counts.
+func TestStopWithVotesInFlight(t *testing.T) {
+	onBoth(t, func(t *testing.T, database string) {
+		poa(t, database, "migrate")
+		gateway, operator := newKey(t, database, "voter-gateway"), newKey(t, database, "operator")
+		s := serve(t, database)
+		s.want(200, "POST", "/api/v1/nfts", operator, `[{"id":"c/1"},{"id":"c/2"}]`)
+		const clients, enough = 16, 400
+		var (
+			mu           sync.Mutex
+			acknowledged = map[string]bool{}
+			wg           sync.WaitGroup
+			once         sync.Once
+			reached      = make(chan struct{})
+		)
+		for c := range clients {
+			wg.Go(func() {
+				for n := 0; ; n++ {
+					key := fmt.Sprintf("%d-%d", c, n)
+					status, body, err := s.send("POST", "/api/v1/votes", gateway, fmt.Sprintf(`{"key":%q,"voter":"v%d","kind":"matchup","a":"c/1","b":"c/2","outcome":"a"}`, key, c))
+					if err != nil || status == http.StatusServiceUnavailable {
+						return // it has ended, or is about to
+					}
+					if status != http.StatusCreated {
+						t.Errorf("vote %s: status %d\n%s", key, status, body)
+						return
+					}
+					mu.Lock()
+					acknowledged[key] = true
+					if len(acknowledged) >= enough {
+						once.Do(func() { close(reached) })
+					}
+					mu.Unlock()
+				}
+			})
+		}
+		<-reached
+		s.stop()
+		wg.Wait()
+		recorded := poa(t, database, "export", "votes", "--format", "jsonl")
+		for key := range acknowledged {
+			if !strings.Contains(recorded, fmt.Sprintf("%q", key)) {
+				t.Errorf("the acknowledged vote %s is lost", key)
+			}
+		}
+		poa(t, database, "verify")
+	})
+}
+
+// TestServeRefuses sees what is no way to run the service.
+func TestServeRefuses(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "poa.db")
+	for _, c := range []struct {
+		name string
+		args []string
+		says string
+	}{
+		{"a profiler for everybody", []string{"--pprof", "0.0.0.0:6060"}, "serve.pprof"},
+		{"no port", []string{"--listen", "localhost"}, "serve.listen"},
+		{"an address of another machine", []string{"--listen", "192.0.2.1:80"}, "listening"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			code, _, stderr := run(t.Context(), t, nil, append([]string{"serve", "--database", "sqlite:" + file}, c.args...)...)
+			if code != exitFailure || !strings.Contains(stderr, c.says) {
+				t.Errorf("exit code %d\n%s", code, stderr)
+			}
+		})
+	}
+}
+
+// TestPublicReads sees what needs no key when the settings say so.
+func TestPublicReads(t *testing.T) {
+	t.Setenv("POA_SERVE_PUBLIC_METRICS", "true")
+	t.Setenv("POA_ACCESS_PUBLIC_READS", "true")
+	s := serve(t, "sqlite:"+filepath.Join(t.TempDir(), "poa.db"))
+	s.want(200, "GET", "/metrics", "", "")
+	s.want(200, "GET", "/api/v1/leaderboard", "", "")
+	s.want(401, "GET", "/api/v1/activity", "", "")
+	s.want(401, "POST", "/api/v1/votes", "", `{}`)
+	s.want(404, "GET", "/debug/pprof/", "", "")
+	s.stop()
+}
