@@ -7,8 +7,7 @@ import (
 	"strings"
 
 	"poa/internal/config"
-	"poa/internal/publish"
-	"poa/internal/scoring"
+	"poa/internal/outlook"
 	"poa/internal/store"
 	"poa/internal/trigger"
 )
@@ -19,29 +18,6 @@ type triggerCommand struct {
 
 type triggerCheckCommand struct {
 	NFT string `arg:"" name:"nft" help:"Id of the NFT."`
-}
-
-// hypothesis is a vote that might come next.
-type hypothesis struct {
-	name   string
-	vote   scoring.Vote
-	stands bool // the voter's FIRE stands before
-}
-
-// hypotheses returns one vote of each kind.
-func hypotheses() []hypothesis {
-	return []hypothesis{
-		{"matchup, won", scoring.Vote{Kind: scoring.Matchup, Outcome: scoring.WinA}, false},
-		{"matchup, lost", scoring.Vote{Kind: scoring.Matchup, Outcome: scoring.WinB}, false},
-		{"matchup, tied", scoring.Vote{Kind: scoring.Matchup, Outcome: scoring.Tie}, false},
-		{"matchup, neither", scoring.Vote{Kind: scoring.Matchup, Outcome: scoring.Neither}, false},
-		{"super matchup, won", scoring.Vote{Kind: scoring.Matchup, Outcome: scoring.WinA, Super: true}, false},
-		{"super matchup, neither", scoring.Vote{Kind: scoring.Matchup, Outcome: scoring.Neither, Super: true}, false},
-		{"slider rating", scoring.Vote{Kind: scoring.Slider, Value: 50}, false},
-		{"FIRE", scoring.Vote{Kind: scoring.Fire}, false},
-		{"FIRE that stands already", scoring.Vote{Kind: scoring.Fire}, true},
-		{"FIRE withdrawn", scoring.Vote{Kind: scoring.Unfire}, true},
-	}
 }
 
 // checkDoc is the answer for one kind of vote.
@@ -77,13 +53,9 @@ func (c *triggerCheckCommand) Run(ctx context.Context, m *Main) error {
 	if err != nil {
 		return err
 	}
-	checks := make([]checkDoc, 0, len(hypotheses()))
-	for _, h := range hypotheses() {
-		if h.vote.Kind == scoring.Unfire && rating.Fires == 0 {
-			checks = append(checks, checkDoc{Vote: h.name, Votes: rating.Votes, text: "no FIRE stands that could be withdrawn"})
-			continue
-		}
-		checks = append(checks, m.check(policy, rating, h))
+	var checks []checkDoc
+	for _, v := range outlook.Votes(policy, rating, m.Now()) {
+		checks = append(checks, asCheckDoc(&policy.Rules, v))
 	}
 	if m.cli.JSON {
 		return m.printJSON(struct {
@@ -106,31 +78,15 @@ func (c *triggerCheckCommand) Run(ctx context.Context, m *Main) error {
 	return nil
 }
 
-// check folds a vote into a copy of the rating and asks the rules.
-func (m *Main) check(p *publish.Policy, r store.Rating, h hypothesis) checkDoc {
-	now := m.Now()
-	h.vote.CastAt = now
-	voter, before := p.Constants.NewVoter(), r.Votes
-	changed := false
-	if h.vote.Kind == scoring.Matchup {
-		opponent := p.Constants.NewRating()
-		p.Constants.FoldMatchup(h.vote, &voter, &r.Rating, &opponent)
-	} else {
-		opinion := scoring.Opinion{Standing: h.stands}
-		if h.stands {
-			opinion.Weight = p.Constants.Weight(&voter)
-		}
-		_, changed = p.Constants.FoldOpinion(h.vote, &voter, &r.Rating, &opinion)
-	}
-	if h.vote.Kind != scoring.Unfire {
-		r.Recent.Add(now)
-	}
-	d, ok := p.Rules.Decide(trigger.Event{
-		Vote: h.vote, Changed: changed, VotesBefore: before, VotesAfter: r.Votes, Recent: r.Recent, ReceivedAt: now,
-	})
-	doc := checkDoc{Vote: h.name, Computes: ok, Votes: r.Votes, text: "no rule holds" + nextMilestone(&p.Rules, r.Votes)}
-	if ok {
-		doc.Reason, doc.Priority, doc.Milestone, doc.text = string(d.Reason), d.Priority.String(), d.Milestone, reasonText(d)
+func asCheckDoc(r *trigger.Rules, v outlook.Vote) checkDoc {
+	doc := checkDoc{Vote: v.Name, Computes: v.Computes, Votes: v.Votes}
+	switch {
+	case !v.Possible:
+		doc.text = "no FIRE stands that could be withdrawn"
+	case v.Computes:
+		doc.Reason, doc.Priority, doc.Milestone, doc.text = string(v.Reason), v.Priority.String(), v.Milestone, reasonText(v.Decision)
+	default:
+		doc.text = "no rule holds" + nextMilestone(r, v.Votes)
 	}
 	return doc
 }
