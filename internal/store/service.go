@@ -227,8 +227,12 @@ const (
 )
 
 // SearchDepth is how many NFTs that match a search one page looks at for those
-// that match its other filters too, in each of its two orders.
-const SearchDepth = 10_000
+// that match its other filters too, in each of its two orders; without filters,
+// NamesDepth is how many whose name matches for those that were not found by id.
+const (
+	SearchDepth = 10_000
+	NamesDepth  = 1_000
+)
 
 // PrefixEnd returns the least text that is greater, bytewise, than every text
 // that begins with prefix, which is not empty.

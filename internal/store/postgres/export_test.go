@@ -15,3 +15,14 @@ var StreamPages = map[string]string{
 	"votes": logPage, "nfts": nFTPage, "ratings": ratingPage,
 	"voters": voterPage, "opinions": opinionPage, "history": historyPage,
 }
+
+// Statements whose plans are tested.
+const (
+	ByVotes, ByWaiting, Old, Due = candidatesByVotes, candidatesByWaiting, candidatesOld, candidatesDue
+	Ready, DueList, ByID, ByName = listReady, listDue, findByID, findByName
+	SettingsHeads                = settingsHeads
+	Ranks, RanksOf               = ranksAfter, ranksOfAfter
+)
+
+// Migrations, for those who begin with the first ones.
+var Migrations = migrations

@@ -23,7 +23,19 @@ var (
 	_ store.ServiceTx = tx{}
 )
 
-// read runs f in one snapshot, with each statement planned for what it is given.
+// settingsHeads are for statements that begin at the head of an index, or where
+// a page ended, and go as far as their limit, whatever is known of the tables:
+// any other way would read all there is. Merging what collections have needs a
+// sort all the same, whose cost then looks enormous, so they join no tables
+// beyond that and nothing is compiled for them.
+const (
+	settingsHeads = settingsPage + `, set_config('jit', 'off', true)`
+	settingsRest  = settingsPaged
+)
+
+// read runs f in one snapshot, with each statement planned for what it is given:
+// what reads the head of an index must not be planned for the small tables of
+// another day.
 func (s *Store) read(ctx context.Context, f func(*link) error) error {
 	l, err := s.begin(ctx, beginView, settingsView)
 	if err != nil {
@@ -64,55 +76,76 @@ func scope(collection *string) (all bool, name string) {
 	return false, *collection
 }
 
-// Candidates reads the heads of the indexes that a batch picks from.
-func (s *Store) Candidates(ctx context.Context, want store.Wanted) (store.Candidates, error) {
-	var found store.Candidates
+// Candidates reads the heads of the indexes that a batch picks from in one
+// round trip, and what a candidate is of all that they name in another.
+func (s *Store) Candidates(ctx context.Context, want store.Wanted) (found store.Candidates, err error) {
 	all, name := scope(want.Collection)
 	now := stamp(want.Now)
-	err := s.read(ctx, func(l *link) error {
-		if n := limit(want.Due); n > 0 {
-			retries, err := l.q.CandidatesToRetry(ctx, CandidatesToRetryParams{Now: now, AllActive: all, Collection: name, UpTo: n})
-			if err != nil {
-				return l.failure(ctx, "looking for NFTs to retry", err)
-			}
-			due, err := l.q.CandidatesDue(ctx, CandidatesDueParams{AllActive: all, Collection: name, UpTo: n})
-			if err != nil {
-				return l.failure(ctx, "looking for NFTs that are due", err)
-			}
-			found.Due = append(
-				convert(retries, func(r *CandidatesToRetryRow) store.Candidate { return candidateOf((*CandidatesDueRow)(r)) }),
-				convert(due, candidateOf)...)
-			found.Due = found.Due[:min(len(found.Due), want.Due)]
-		}
-		if n := limit(want.ByVotes); n > 0 {
-			rows, err := l.q.CandidatesByVotes(ctx, CandidatesByVotesParams{Now: now, AllActive: all, Collection: name, UpTo: n})
-			if err != nil {
-				return l.failure(ctx, "looking for NFTs without a score", err)
-			}
-			found.ByVotes = convert(rows, func(r *CandidatesByVotesRow) store.Candidate { return candidateOf((*CandidatesDueRow)(r)) })
-		}
-		if n := limit(want.ByWaiting); n > 0 {
-			rows, err := l.q.CandidatesByWaiting(ctx, CandidatesByWaitingParams{Now: now, AllActive: all, Collection: name, UpTo: n})
-			if err != nil {
-				return l.failure(ctx, "looking for NFTs that wait for a score", err)
-			}
-			found.ByWaiting = convert(rows, func(r *CandidatesByWaitingRow) store.Candidate { return candidateOf((*CandidatesDueRow)(r)) })
-		}
-		if n := limit(want.Old); n > 0 {
-			rows, err := l.q.CandidatesOld(ctx, CandidatesOldParams{
-				OldBefore: stamp(want.OldBefore), Now: now, AllActive: all, Collection: name, UpTo: n,
-			})
-			if err != nil {
-				return l.failure(ctx, "looking for old scores", err)
-			}
-			found.Old = convert(rows, func(r *CandidatesOldRow) store.Candidate { return candidateOf((*CandidatesDueRow)(r)) })
-		}
-		return nil
+	var retries []store.Candidate
+	picks := []pick{
+		{want.Due, &retries, candidatesToRetry, []any{now, all, name, limit(want.Due)}},
+		{want.Due, &found.Due, candidatesDue, []any{limit(want.Due), all, name}},
+		{want.ByVotes, &found.ByVotes, candidatesByVotes, []any{now, limit(want.ByVotes), all, name}},
+		{want.ByWaiting, &found.ByWaiting, candidatesByWaiting, []any{now, limit(want.ByWaiting), all, name}},
+		{want.Old, &found.Old, candidatesOld, []any{stamp(want.OldBefore), now, limit(want.Old), all, name}},
+	}
+	picks = slices.DeleteFunc(picks, func(p pick) bool { return p.wanted <= 0 })
+	if len(picks) == 0 {
+		return found, nil
+	}
+	err = s.read(ctx, func(l *link) error {
+		return l.failure(ctx, "looking for candidates", l.pick(ctx, picks))
 	})
+	found.Due = append(retries, found.Due...)
+	found.Due = found.Due[:min(len(found.Due), max(want.Due, 0))]
 	return found, err
 }
 
-func candidateOf(r *CandidatesDueRow) store.Candidate {
+// pick is a statement that lists NFTs by number, with its arguments in the order
+// of their numbers.
+type pick struct {
+	wanted int
+	into   *[]store.Candidate
+	sql    string
+	args   []any
+}
+
+func (l *link) pick(ctx context.Context, picks []pick) error {
+	l.gathered.Queue(settingsHeads)
+	err := l.ahead(ctx, column(picks, func(p *pick) statement { return statement{p.sql, p.args} })...)
+	if err != nil {
+		return err
+	}
+	lists := make([][]int64, len(picks))
+	for i, p := range picks {
+		rows, err := l.Query(ctx, p.sql, p.args...)
+		if err != nil {
+			return err
+		}
+		if lists[i], err = pgx.CollectRows(rows, pgx.RowTo[int64]); err != nil {
+			return err
+		}
+	}
+	l.gathered.Queue(settingsRest)
+	rows, err := l.q.Candidates(ctx, slices.Concat(lists...))
+	if err != nil {
+		return err
+	}
+	byNFT := make(map[int64]*CandidatesRow, len(rows))
+	for i := range rows {
+		byNFT[rows[i].NFT] = &rows[i]
+	}
+	for i, p := range picks {
+		for _, nft := range lists[i] {
+			if row := byNFT[nft]; row != nil { // it is registered
+				*p.into = append(*p.into, candidateOf(row))
+			}
+		}
+	}
+	return nil
+}
+
+func candidateOf(r *CandidatesRow) store.Candidate {
 	return store.Candidate{
 		NFT: r.NFT, ID: r.ID, Collection: r.CollectionName, Votes: r.Votes,
 		Due:          store.Due{Since: moment(r.DueSince), Reason: r.DueReason.String, Priority: trigger.Priority(r.DuePriority.Int16)},
@@ -417,23 +450,30 @@ func (s *Store) StreamEnd(ctx context.Context) (end store.Position, err error) {
 
 // Trim deletes the oldest entries of the logs, each in a transaction of its own.
 func (s *Store) Trim(ctx context.Context, activityBefore, historyBefore time.Time, n int) (activity, history int64, err error) {
-	err = s.update(ctx, func(l *link) error {
-		numbers, err := l.q.TrimActivity(ctx, TrimActivityParams{Before: stamp(activityBefore), UpTo: limit(n)})
-		activity = int64(len(numbers))
-		return l.failure(ctx, "trimming the activity", err)
+	activity, err = s.trim(ctx, "trimming the activity", func(q *Queries) ([]int64, error) {
+		return q.TrimActivity(ctx, TrimActivityParams{Before: stamp(activityBefore), UpTo: limit(n)})
 	})
 	if err != nil {
 		return 0, 0, err
 	}
-	err = s.update(ctx, func(l *link) error {
-		numbers, err := l.q.TrimHistory(ctx, TrimHistoryParams{Before: stamp(historyBefore), UpTo: limit(n)})
-		history = int64(len(numbers))
-		return l.failure(ctx, "trimming the history", err)
+	history, err = s.trim(ctx, "trimming the history", func(q *Queries) ([]int64, error) {
+		return q.TrimHistory(ctx, TrimHistoryParams{Before: stamp(historyBefore), UpTo: limit(n)})
 	})
+	return activity, history, err
+}
+
+// trim plans as reads are: it begins at the head of an index.
+func (s *Store) trim(ctx context.Context, doing string, f func(*Queries) ([]int64, error)) (int64, error) {
+	l, err := s.begin(ctx, beginUpdate, settingsView)
 	if err != nil {
-		return activity, 0, err
+		return 0, err
 	}
-	return activity, history, nil
+	defer l.end(ctx)
+	numbers, err := f(l.q)
+	if err != nil {
+		return 0, l.failure(ctx, doing, err)
+	}
+	return int64(len(numbers)), l.commit(ctx)
 }
 
 // PutSettings stores settings with their audit entries and logs the activity.
@@ -599,6 +639,7 @@ func (s *Store) Leaderboard(ctx context.Context, collection *string, after *stor
 // names them.
 func (s *Store) ranked(ctx context.Context, list func(*link) ([]int64, error)) (page []store.Ranked, err error) {
 	err = s.read(ctx, func(l *link) error {
+		l.gathered.Queue(settingsHeads)
 		numbers, err := list(l)
 		if err != nil {
 			return l.failure(ctx, "listing NFTs", err)
@@ -606,6 +647,7 @@ func (s *Store) ranked(ctx context.Context, list func(*link) ([]int64, error)) (
 		if len(numbers) == 0 {
 			return nil
 		}
+		l.gathered.Queue(settingsRest)
 		arg := []any{numbers}
 		if err := l.ahead(ctx, statement{nFTs, arg}, statement{ratings, arg}, statement{scores, arg}); err != nil {
 			return l.failure(ctx, "reading NFTs", err)
@@ -712,7 +754,7 @@ func (l *link) search(ctx context.Context, q store.NFTQuery) ([]int64, error) {
 		}
 	}
 	if len(found) < q.Limit {
-		byName.UpTo, byName.Depth = limit(q.Limit-len(found)), max(depth, store.SearchDepth)
+		byName.UpTo, byName.Depth = limit(q.Limit-len(found)), max(depth, store.NamesDepth)
 		named, err := l.q.FindByName(ctx, byName)
 		if err != nil {
 			return nil, err

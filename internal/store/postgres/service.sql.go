@@ -106,42 +106,15 @@ func (q *Queries) Backlog(ctx context.Context, arg BacklogParams) (BacklogRow, e
 	return i, err
 }
 
-const candidatesByVotes = `-- name: CandidatesByVotes :many
-
-
-WITH heads AS (
-    SELECT c.number, c.name FROM collections c CROSS JOIN LATERAL (
-        SELECT r.nft, r.waiting_votes FROM ratings r
-        WHERE r.collection = c.number AND r.waiting_votes IS NOT NULL AND NOT EXISTS (
-            SELECT FROM failures f WHERE f.nft = r.nft AND (f.next_try IS NULL OR f.next_try > $1::timestamptz))
-        ORDER BY r.waiting_votes DESC, r.nft LIMIT 1
-    ) h
-    WHERE ($2::boolean AND c.active) OR c.name = $3::text
-    ORDER BY h.waiting_votes DESC, h.nft LIMIT $4::integer
-), chosen AS (
-    SELECT x.nft, h.name FROM heads h CROSS JOIN LATERAL (
-        SELECT r.nft, r.waiting_votes FROM ratings r
-        WHERE r.collection = h.number AND r.waiting_votes IS NOT NULL AND NOT EXISTS (
-            SELECT FROM failures f WHERE f.nft = r.nft AND (f.next_try IS NULL OR f.next_try > $1::timestamptz))
-        ORDER BY r.waiting_votes DESC, r.nft LIMIT $4::integer
-    ) x
-    ORDER BY x.waiting_votes DESC, x.nft LIMIT $4::integer
-)
-SELECT r.nft, n.id, w.name AS collection_name, r.votes, r.due_since, r.due_reason, r.due_priority, r.waiting_since,
+const candidates = `-- name: Candidates :many
+SELECT r.nft, n.id, c.name AS collection_name, r.votes, r.due_since, r.due_reason, r.due_priority, r.waiting_since,
     s.computed_at, COALESCE(f.tries, 0)::bigint AS tries
-FROM chosen w JOIN ratings r ON r.nft = w.nft JOIN nfts n ON n.number = w.nft
-LEFT JOIN scores s ON s.nft = w.nft LEFT JOIN failures f ON f.nft = w.nft
-ORDER BY r.waiting_votes DESC, r.nft
+FROM ratings r JOIN nfts n ON n.number = r.nft JOIN collections c ON c.number = r.collection
+LEFT JOIN scores s ON s.nft = r.nft LEFT JOIN failures f ON f.nft = r.nft
+WHERE r.nft = ANY($1::bigint[])
 `
 
-type CandidatesByVotesParams struct {
-	Now        pgtype.Timestamptz
-	AllActive  bool
-	Collection string
-	UpTo       int32
-}
-
-type CandidatesByVotesRow struct {
+type CandidatesRow struct {
 	NFT            int64
 	ID             string
 	CollectionName string
@@ -154,25 +127,15 @@ type CandidatesByVotesRow struct {
 	Tries          int64
 }
 
-// Statements of the service: candidates for batches, runs, failures, keys, the
-// stream of activity, pages for people, and the database's health.
-// Candidates are the heads of partial indexes by collection. At most up_to
-// collections have a part in the first up_to rows: those whose own first row is
-// among the first. So the rows of these alone are merged.
-func (q *Queries) CandidatesByVotes(ctx context.Context, arg CandidatesByVotesParams) ([]CandidatesByVotesRow, error) {
-	rows, err := q.db.Query(ctx, candidatesByVotes,
-		arg.Now,
-		arg.AllActive,
-		arg.Collection,
-		arg.UpTo,
-	)
+func (q *Queries) Candidates(ctx context.Context, nfts []int64) ([]CandidatesRow, error) {
+	rows, err := q.db.Query(ctx, candidates, nfts)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []CandidatesByVotesRow
+	var items []CandidatesRow
 	for rows.Next() {
-		var i CandidatesByVotesRow
+		var i CandidatesRow
 		if err := rows.Scan(
 			&i.NFT,
 			&i.ID,
@@ -188,6 +151,65 @@ func (q *Queries) CandidatesByVotes(ctx context.Context, arg CandidatesByVotesPa
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const candidatesByVotes = `-- name: CandidatesByVotes :many
+
+
+WITH heads AS (
+    SELECT c.number FROM collections c CROSS JOIN LATERAL (
+        SELECT t.waiting_votes, t.nft FROM ratings t
+        WHERE t.collection = c.number AND t.waiting_votes IS NOT NULL AND NOT EXISTS (
+            SELECT FROM failures f WHERE f.nft = t.nft AND (f.next_try IS NULL OR f.next_try > $1::timestamptz))
+        ORDER BY t.waiting_votes DESC, t.nft LIMIT 1
+    ) h
+    WHERE ($3::boolean AND c.active) OR c.name = $4::text
+    ORDER BY h.waiting_votes DESC, h.nft LIMIT $2::integer
+)
+SELECT x.nft FROM heads CROSS JOIN LATERAL (
+        SELECT t.waiting_votes, t.nft FROM ratings t
+        WHERE t.collection = heads.number AND t.waiting_votes IS NOT NULL AND NOT EXISTS (
+            SELECT FROM failures f WHERE f.nft = t.nft AND (f.next_try IS NULL OR f.next_try > $1::timestamptz))
+        ORDER BY t.waiting_votes DESC, t.nft LIMIT $2::integer
+    ) x
+ORDER BY x.waiting_votes DESC, x.nft LIMIT $2::integer
+`
+
+type CandidatesByVotesParams struct {
+	Now        pgtype.Timestamptz
+	UpTo       int32
+	AllActive  bool
+	Collection string
+}
+
+// Statements of the service: candidates for batches, runs, failures, keys, the
+// stream of activity, pages for people, and the database's health.
+// Candidates are the heads of partial indexes by collection. At most up_to
+// collections have a part in the first up_to rows: those whose own first row is
+// among the first. So the rows of these alone are merged.
+func (q *Queries) CandidatesByVotes(ctx context.Context, arg CandidatesByVotesParams) ([]int64, error) {
+	rows, err := q.db.Query(ctx, candidatesByVotes,
+		arg.Now,
+		arg.UpTo,
+		arg.AllActive,
+		arg.Collection,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []int64
+	for rows.Next() {
+		var nft int64
+		if err := rows.Scan(&nft); err != nil {
+			return nil, err
+		}
+		items = append(items, nft)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -197,79 +219,49 @@ func (q *Queries) CandidatesByVotes(ctx context.Context, arg CandidatesByVotesPa
 
 const candidatesByWaiting = `-- name: CandidatesByWaiting :many
 WITH heads AS (
-    SELECT c.number, c.name FROM collections c CROSS JOIN LATERAL (
-        SELECT r.nft, r.waiting_since FROM ratings r
-        WHERE r.collection = c.number AND r.waiting_since IS NOT NULL AND NOT EXISTS (
-            SELECT FROM failures f WHERE f.nft = r.nft AND (f.next_try IS NULL OR f.next_try > $1::timestamptz))
-        ORDER BY r.waiting_since, r.nft LIMIT 1
+    SELECT c.number FROM collections c CROSS JOIN LATERAL (
+        SELECT t.waiting_since, t.nft FROM ratings t
+        WHERE t.collection = c.number AND t.waiting_since IS NOT NULL AND NOT EXISTS (
+            SELECT FROM failures f WHERE f.nft = t.nft AND (f.next_try IS NULL OR f.next_try > $1::timestamptz))
+        ORDER BY t.waiting_since, t.nft LIMIT 1
     ) h
-    WHERE ($2::boolean AND c.active) OR c.name = $3::text
-    ORDER BY h.waiting_since, h.nft LIMIT $4::integer
-), chosen AS (
-    SELECT x.nft, h.name FROM heads h CROSS JOIN LATERAL (
-        SELECT r.nft, r.waiting_since FROM ratings r
-        WHERE r.collection = h.number AND r.waiting_since IS NOT NULL AND NOT EXISTS (
-            SELECT FROM failures f WHERE f.nft = r.nft AND (f.next_try IS NULL OR f.next_try > $1::timestamptz))
-        ORDER BY r.waiting_since, r.nft LIMIT $4::integer
-    ) x
-    ORDER BY x.waiting_since, x.nft LIMIT $4::integer
+    WHERE ($3::boolean AND c.active) OR c.name = $4::text
+    ORDER BY h.waiting_since, h.nft LIMIT $2::integer
 )
-SELECT r.nft, n.id, w.name AS collection_name, r.votes, r.due_since, r.due_reason, r.due_priority, r.waiting_since,
-    s.computed_at, COALESCE(f.tries, 0)::bigint AS tries
-FROM chosen w JOIN ratings r ON r.nft = w.nft JOIN nfts n ON n.number = w.nft
-LEFT JOIN scores s ON s.nft = w.nft LEFT JOIN failures f ON f.nft = w.nft
-ORDER BY r.waiting_since, r.nft
+SELECT x.nft FROM heads CROSS JOIN LATERAL (
+        SELECT t.waiting_since, t.nft FROM ratings t
+        WHERE t.collection = heads.number AND t.waiting_since IS NOT NULL AND NOT EXISTS (
+            SELECT FROM failures f WHERE f.nft = t.nft AND (f.next_try IS NULL OR f.next_try > $1::timestamptz))
+        ORDER BY t.waiting_since, t.nft LIMIT $2::integer
+    ) x
+ORDER BY x.waiting_since, x.nft LIMIT $2::integer
 `
 
 type CandidatesByWaitingParams struct {
 	Now        pgtype.Timestamptz
+	UpTo       int32
 	AllActive  bool
 	Collection string
-	UpTo       int32
 }
 
-type CandidatesByWaitingRow struct {
-	NFT            int64
-	ID             string
-	CollectionName string
-	Votes          int64
-	DueSince       pgtype.Timestamptz
-	DueReason      pgtype.Text
-	DuePriority    pgtype.Int2
-	WaitingSince   pgtype.Timestamptz
-	ComputedAt     pgtype.Timestamptz
-	Tries          int64
-}
-
-func (q *Queries) CandidatesByWaiting(ctx context.Context, arg CandidatesByWaitingParams) ([]CandidatesByWaitingRow, error) {
+func (q *Queries) CandidatesByWaiting(ctx context.Context, arg CandidatesByWaitingParams) ([]int64, error) {
 	rows, err := q.db.Query(ctx, candidatesByWaiting,
 		arg.Now,
+		arg.UpTo,
 		arg.AllActive,
 		arg.Collection,
-		arg.UpTo,
 	)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []CandidatesByWaitingRow
+	var items []int64
 	for rows.Next() {
-		var i CandidatesByWaitingRow
-		if err := rows.Scan(
-			&i.NFT,
-			&i.ID,
-			&i.CollectionName,
-			&i.Votes,
-			&i.DueSince,
-			&i.DueReason,
-			&i.DuePriority,
-			&i.WaitingSince,
-			&i.ComputedAt,
-			&i.Tries,
-		); err != nil {
+		var nft int64
+		if err := rows.Scan(&nft); err != nil {
 			return nil, err
 		}
-		items = append(items, i)
+		items = append(items, nft)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -279,72 +271,42 @@ func (q *Queries) CandidatesByWaiting(ctx context.Context, arg CandidatesByWaiti
 
 const candidatesDue = `-- name: CandidatesDue :many
 WITH heads AS (
-    SELECT c.number, c.name FROM collections c CROSS JOIN LATERAL (
-        SELECT r.nft, r.due_priority, r.due_since FROM ratings r
-        WHERE r.collection = c.number AND r.due_since IS NOT NULL AND NOT EXISTS (SELECT FROM failures f WHERE f.nft = r.nft)
-        ORDER BY r.due_priority DESC, r.due_since, r.nft LIMIT 1
+    SELECT c.number FROM collections c CROSS JOIN LATERAL (
+        SELECT t.due_priority, t.due_since, t.nft FROM ratings t
+        WHERE t.collection = c.number AND t.due_since IS NOT NULL AND NOT EXISTS (SELECT FROM failures f WHERE f.nft = t.nft)
+        ORDER BY t.due_priority DESC, t.due_since, t.nft LIMIT 1
     ) h
-    WHERE ($1::boolean AND c.active) OR c.name = $2::text
-    ORDER BY h.due_priority DESC, h.due_since, h.nft LIMIT $3::integer
-), chosen AS (
-    SELECT x.nft, h.name FROM heads h CROSS JOIN LATERAL (
-        SELECT r.nft, r.due_priority, r.due_since FROM ratings r
-        WHERE r.collection = h.number AND r.due_since IS NOT NULL AND NOT EXISTS (SELECT FROM failures f WHERE f.nft = r.nft)
-        ORDER BY r.due_priority DESC, r.due_since, r.nft LIMIT $3::integer
-    ) x
-    ORDER BY x.due_priority DESC, x.due_since, x.nft LIMIT $3::integer
+    WHERE ($2::boolean AND c.active) OR c.name = $3::text
+    ORDER BY h.due_priority DESC, h.due_since, h.nft LIMIT $1::integer
 )
-SELECT r.nft, n.id, w.name AS collection_name, r.votes, r.due_since, r.due_reason, r.due_priority, r.waiting_since,
-    s.computed_at, COALESCE(f.tries, 0)::bigint AS tries
-FROM chosen w JOIN ratings r ON r.nft = w.nft JOIN nfts n ON n.number = w.nft
-LEFT JOIN scores s ON s.nft = w.nft LEFT JOIN failures f ON f.nft = w.nft
-ORDER BY r.due_priority DESC, r.due_since, r.nft
+SELECT x.nft FROM heads CROSS JOIN LATERAL (
+        SELECT t.due_priority, t.due_since, t.nft FROM ratings t
+        WHERE t.collection = heads.number AND t.due_since IS NOT NULL AND NOT EXISTS (SELECT FROM failures f WHERE f.nft = t.nft)
+        ORDER BY t.due_priority DESC, t.due_since, t.nft LIMIT $1::integer
+    ) x
+ORDER BY x.due_priority DESC, x.due_since, x.nft LIMIT $1::integer
 `
 
 type CandidatesDueParams struct {
+	UpTo       int32
 	AllActive  bool
 	Collection string
-	UpTo       int32
-}
-
-type CandidatesDueRow struct {
-	NFT            int64
-	ID             string
-	CollectionName string
-	Votes          int64
-	DueSince       pgtype.Timestamptz
-	DueReason      pgtype.Text
-	DuePriority    pgtype.Int2
-	WaitingSince   pgtype.Timestamptz
-	ComputedAt     pgtype.Timestamptz
-	Tries          int64
 }
 
 // Those that failed before come by CandidatesToRetry.
-func (q *Queries) CandidatesDue(ctx context.Context, arg CandidatesDueParams) ([]CandidatesDueRow, error) {
-	rows, err := q.db.Query(ctx, candidatesDue, arg.AllActive, arg.Collection, arg.UpTo)
+func (q *Queries) CandidatesDue(ctx context.Context, arg CandidatesDueParams) ([]int64, error) {
+	rows, err := q.db.Query(ctx, candidatesDue, arg.UpTo, arg.AllActive, arg.Collection)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []CandidatesDueRow
+	var items []int64
 	for rows.Next() {
-		var i CandidatesDueRow
-		if err := rows.Scan(
-			&i.NFT,
-			&i.ID,
-			&i.CollectionName,
-			&i.Votes,
-			&i.DueSince,
-			&i.DueReason,
-			&i.DuePriority,
-			&i.WaitingSince,
-			&i.ComputedAt,
-			&i.Tries,
-		); err != nil {
+		var nft int64
+		if err := rows.Scan(&nft); err != nil {
 			return nil, err
 		}
-		items = append(items, i)
+		items = append(items, nft)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -354,81 +316,51 @@ func (q *Queries) CandidatesDue(ctx context.Context, arg CandidatesDueParams) ([
 
 const candidatesOld = `-- name: CandidatesOld :many
 WITH heads AS (
-    SELECT c.number, c.name FROM collections c CROSS JOIN LATERAL (
-        SELECT s.nft, s.computed_at FROM scores s
-        WHERE s.collection = c.number AND s.aging AND s.computed_at < $1::timestamptz AND NOT EXISTS (
-            SELECT FROM failures f WHERE f.nft = s.nft AND (f.next_try IS NULL OR f.next_try > $2::timestamptz))
-        ORDER BY s.computed_at, s.nft LIMIT 1
+    SELECT c.number FROM collections c CROSS JOIN LATERAL (
+        SELECT t.computed_at, t.nft FROM scores t
+        WHERE t.collection = c.number AND t.aging AND t.computed_at < $1::timestamptz AND NOT EXISTS (
+            SELECT FROM failures f WHERE f.nft = t.nft AND (f.next_try IS NULL OR f.next_try > $2::timestamptz))
+        ORDER BY t.computed_at, t.nft LIMIT 1
     ) h
-    WHERE ($3::boolean AND c.active) OR c.name = $4::text
-    ORDER BY h.computed_at, h.nft LIMIT $5::integer
-), chosen AS (
-    SELECT x.nft, h.name FROM heads h CROSS JOIN LATERAL (
-        SELECT s.nft, s.computed_at FROM scores s
-        WHERE s.collection = h.number AND s.aging AND s.computed_at < $1::timestamptz AND NOT EXISTS (
-            SELECT FROM failures f WHERE f.nft = s.nft AND (f.next_try IS NULL OR f.next_try > $2::timestamptz))
-        ORDER BY s.computed_at, s.nft LIMIT $5::integer
-    ) x
-    ORDER BY x.computed_at, x.nft LIMIT $5::integer
+    WHERE ($4::boolean AND c.active) OR c.name = $5::text
+    ORDER BY h.computed_at, h.nft LIMIT $3::integer
 )
-SELECT r.nft, n.id, w.name AS collection_name, r.votes, r.due_since, r.due_reason, r.due_priority, r.waiting_since,
-    s.computed_at, COALESCE(f.tries, 0)::bigint AS tries
-FROM chosen w JOIN ratings r ON r.nft = w.nft JOIN nfts n ON n.number = w.nft
-LEFT JOIN scores s ON s.nft = w.nft LEFT JOIN failures f ON f.nft = w.nft
-ORDER BY s.computed_at, r.nft
+SELECT x.nft FROM heads CROSS JOIN LATERAL (
+        SELECT t.computed_at, t.nft FROM scores t
+        WHERE t.collection = heads.number AND t.aging AND t.computed_at < $1::timestamptz AND NOT EXISTS (
+            SELECT FROM failures f WHERE f.nft = t.nft AND (f.next_try IS NULL OR f.next_try > $2::timestamptz))
+        ORDER BY t.computed_at, t.nft LIMIT $3::integer
+    ) x
+ORDER BY x.computed_at, x.nft LIMIT $3::integer
 `
 
 type CandidatesOldParams struct {
 	OldBefore  pgtype.Timestamptz
 	Now        pgtype.Timestamptz
+	UpTo       int32
 	AllActive  bool
 	Collection string
-	UpTo       int32
 }
 
-type CandidatesOldRow struct {
-	NFT            int64
-	ID             string
-	CollectionName string
-	Votes          int64
-	DueSince       pgtype.Timestamptz
-	DueReason      pgtype.Text
-	DuePriority    pgtype.Int2
-	WaitingSince   pgtype.Timestamptz
-	ComputedAt     pgtype.Timestamptz
-	Tries          int64
-}
-
-func (q *Queries) CandidatesOld(ctx context.Context, arg CandidatesOldParams) ([]CandidatesOldRow, error) {
+func (q *Queries) CandidatesOld(ctx context.Context, arg CandidatesOldParams) ([]int64, error) {
 	rows, err := q.db.Query(ctx, candidatesOld,
 		arg.OldBefore,
 		arg.Now,
+		arg.UpTo,
 		arg.AllActive,
 		arg.Collection,
-		arg.UpTo,
 	)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []CandidatesOldRow
+	var items []int64
 	for rows.Next() {
-		var i CandidatesOldRow
-		if err := rows.Scan(
-			&i.NFT,
-			&i.ID,
-			&i.CollectionName,
-			&i.Votes,
-			&i.DueSince,
-			&i.DueReason,
-			&i.DuePriority,
-			&i.WaitingSince,
-			&i.ComputedAt,
-			&i.Tries,
-		); err != nil {
+		var nft int64
+		if err := rows.Scan(&nft); err != nil {
 			return nil, err
 		}
-		items = append(items, i)
+		items = append(items, nft)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -437,12 +369,8 @@ func (q *Queries) CandidatesOld(ctx context.Context, arg CandidatesOldParams) ([
 }
 
 const candidatesToRetry = `-- name: CandidatesToRetry :many
-SELECT r.nft, n.id, c.name AS collection_name, r.votes, r.due_since, r.due_reason, r.due_priority, r.waiting_since,
-    s.computed_at, f.tries
-FROM failures f JOIN ratings r ON r.nft = f.nft JOIN nfts n ON n.number = f.nft JOIN collections c ON c.number = r.collection
-LEFT JOIN scores s ON s.nft = f.nft
-WHERE f.next_try <= $1::timestamptz
-    AND (($2::boolean AND c.active) OR c.name = $3::text)
+SELECT f.nft FROM failures f JOIN ratings r ON r.nft = f.nft JOIN collections c ON c.number = r.collection
+WHERE f.next_try <= $1::timestamptz AND (($2::boolean AND c.active) OR c.name = $3::text)
 ORDER BY f.next_try, f.nft LIMIT $4::integer
 `
 
@@ -453,20 +381,7 @@ type CandidatesToRetryParams struct {
 	UpTo       int32
 }
 
-type CandidatesToRetryRow struct {
-	NFT            int64
-	ID             string
-	CollectionName string
-	Votes          int64
-	DueSince       pgtype.Timestamptz
-	DueReason      pgtype.Text
-	DuePriority    pgtype.Int2
-	WaitingSince   pgtype.Timestamptz
-	ComputedAt     pgtype.Timestamptz
-	Tries          int64
-}
-
-func (q *Queries) CandidatesToRetry(ctx context.Context, arg CandidatesToRetryParams) ([]CandidatesToRetryRow, error) {
+func (q *Queries) CandidatesToRetry(ctx context.Context, arg CandidatesToRetryParams) ([]int64, error) {
 	rows, err := q.db.Query(ctx, candidatesToRetry,
 		arg.Now,
 		arg.AllActive,
@@ -477,24 +392,13 @@ func (q *Queries) CandidatesToRetry(ctx context.Context, arg CandidatesToRetryPa
 		return nil, err
 	}
 	defer rows.Close()
-	var items []CandidatesToRetryRow
+	var items []int64
 	for rows.Next() {
-		var i CandidatesToRetryRow
-		if err := rows.Scan(
-			&i.NFT,
-			&i.ID,
-			&i.CollectionName,
-			&i.Votes,
-			&i.DueSince,
-			&i.DueReason,
-			&i.DuePriority,
-			&i.WaitingSince,
-			&i.ComputedAt,
-			&i.Tries,
-		); err != nil {
+		var nft int64
+		if err := rows.Scan(&nft); err != nil {
 			return nil, err
 		}
-		items = append(items, i)
+		items = append(items, nft)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -733,11 +637,11 @@ func (q *Queries) FindByID(ctx context.Context, arg FindByIDParams) ([]int64, er
 const findByName = `-- name: FindByName :many
 SELECT w.number
 FROM (
-    SELECT n.number, n.id, n.name, n.collection FROM nfts n
-    WHERE lower(left(n.name, 100)) COLLATE "C" >= lower(left($1::text, 100))
+    SELECT n.number, n.id, n.name, n.collection, lower(left(n.name, 100)) COLLATE "C" AS place FROM nfts n
+    WHERE (lower(left(n.name, 100)) COLLATE "C", n.number)
+            > (GREATEST(lower(left($1::text, 100)) COLLATE "C", lower(left($2::text, 100))), $3::bigint)
         AND lower(left(n.name, 100)) COLLATE "C" < lower(left($1::text, 100)) || chr(1114111)
-        AND (lower(left(n.name, 100)) COLLATE "C", n.number) > (lower(left($2::text, 100)), $3::bigint)
-    ORDER BY lower(left(n.name, 100)) COLLATE "C", n.number LIMIT $4::integer
+    ORDER BY place, n.number LIMIT $4::integer
 ) w JOIN collections c ON c.number = w.collection
 LEFT JOIN LATERAL (SELECT true AS scored FROM scores s WHERE s.nft = w.number LIMIT 1) s ON true
 LEFT JOIN LATERAL (
@@ -746,7 +650,7 @@ LEFT JOIN LATERAL (
 WHERE ($5::boolean OR c.name = $6::text)
     AND CASE $7::text WHEN 'scored' THEN s.scored WHEN 'ready' THEN r.ready WHEN 'due' THEN r.due ELSE true END
     AND starts_with(lower(w.name), lower($1::text)) AND NOT starts_with(w.id, $1::text)
-ORDER BY lower(left(w.name, 100)) COLLATE "C", w.number LIMIT $8::integer
+ORDER BY w.place, w.number LIMIT $8::integer
 `
 
 type FindByNameParams struct {
@@ -1242,7 +1146,7 @@ func (q *Queries) ListScoredOf(ctx context.Context, arg ListScoredOfParams) ([]i
 }
 
 const orphanedRuns = `-- name: OrphanedRuns :many
-SELECT number, kind, "window", collection, plan, state, requested_by, created_at, ended_at, cursor, total, done, changed, failed, stop_reason, cancel, steps, holder, lease_until FROM runs WHERE state = 'running' AND (lease_until IS NULL OR lease_until <= $1) ORDER BY number
+SELECT number, kind, "window", collection, plan, state, requested_by, created_at, ended_at, cursor, total, done, changed, failed, stop_reason, cancel, steps, holder, lease_until FROM runs WHERE state = 'running' AND (lease_until IS NULL OR lease_until <= $1) ORDER BY lease_until, number
 `
 
 func (q *Queries) OrphanedRuns(ctx context.Context, now pgtype.Timestamptz) ([]Run, error) {

@@ -169,7 +169,7 @@ type runRow struct {
 	Cancel      string
 	Steps       int64
 	Holder      string
-	LeaseUntil  *int64
+	LeaseUntil  int64
 }
 
 type scoreRow struct {

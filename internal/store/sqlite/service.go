@@ -131,7 +131,7 @@ func (s *Store) StartRun(ctx context.Context, r store.Run, log store.Activity) (
 		rows, err := q.insertRun(ctx, insertRunParams{
 			Kind: string(r.Kind), Window: r.Window, Collection: r.Collection, Plan: r.Plan, RequestedBy: r.RequestedBy,
 			CreatedAt: micros(r.CreatedAt), Cursor: r.Cursor, Total: r.Total, Done: r.Done, Changed: r.Changed, Failed: r.Failed,
-			StopReason: r.StopReason, Holder: r.Holder, LeaseUntil: optionalMicros(r.LeaseUntil),
+			StopReason: r.StopReason, Holder: r.Holder, LeaseUntil: micros(r.LeaseUntil),
 		})
 		if err != nil {
 			return err
@@ -160,15 +160,14 @@ func toRun(r *runRow) store.Run {
 		Number: r.Number, Kind: store.RunKind(r.Kind), Window: r.Window, Collection: r.Collection, Plan: r.Plan,
 		State: store.RunState(r.State), RequestedBy: r.RequestedBy, CreatedAt: fromMicros(r.CreatedAt), EndedAt: fromOptionalMicros(r.EndedAt),
 		Cursor: r.Cursor, Total: r.Total, Done: r.Done, Changed: r.Changed, Failed: r.Failed,
-		StopReason: r.StopReason, Cancel: r.Cancel, Steps: r.Steps, Holder: r.Holder, LeaseUntil: fromOptionalMicros(r.LeaseUntil),
+		StopReason: r.StopReason, Cancel: r.Cancel, Steps: r.Steps, Holder: r.Holder, LeaseUntil: fromMicros(r.LeaseUntil),
 	}
 }
 
 // ClaimRun takes the next step of a run by one UPDATE.
 func (s *Store) ClaimRun(ctx context.Context, number, step int64, holder string, now, until time.Time) (run store.Run, ok bool, err error) {
 	err = s.write(ctx, func(q *Queries) error {
-		at, end := micros(now), micros(until)
-		rows, err := q.claimRun(ctx, claimRunParams{Number: number, Step: step, Holder: holder, Now: &at, Until: &end})
+		rows, err := q.claimRun(ctx, claimRunParams{Number: number, Step: step, Holder: holder, Now: micros(now), Until: micros(until)})
 		if ok = len(rows) > 0; ok {
 			run = toRun(&rows[0])
 		}
@@ -188,7 +187,7 @@ func (t *tx) SaveRun(ctx context.Context, r store.Run) (cancel string, err error
 		cancel, err = t.q.saveRun(ctx, saveRunParams{
 			Number: r.Number, Steps: r.Steps, Plan: r.Plan, State: string(r.State), EndedAt: optionalMicros(r.EndedAt),
 			Cursor: r.Cursor, Total: r.Total, Done: r.Done, Changed: r.Changed, Failed: r.Failed,
-			StopReason: r.StopReason, LeaseUntil: optionalMicros(r.LeaseUntil),
+			StopReason: r.StopReason, LeaseUntil: micros(r.LeaseUntil),
 		})
 		if err = found(err); errors.Is(err, store.ErrNotFound) {
 			taken = true
@@ -204,8 +203,7 @@ func (t *tx) SaveRun(ctx context.Context, r store.Run) (cancel string, err error
 
 // OrphanedRuns returns the running runs whose lease has ended.
 func (s *Store) OrphanedRuns(ctx context.Context, now time.Time) ([]store.Run, error) {
-	at := micros(now)
-	rows, err := s.now().orphanedRuns(ctx, &at)
+	rows, err := s.now().orphanedRuns(ctx, micros(now))
 	return convert(rows, toRun), doing("reading runs that nobody holds", err)
 }
 
@@ -659,7 +657,7 @@ func search(ctx context.Context, queries *Queries, q store.NFTQuery) ([]int64, e
 	lower := lowerASCII(q.Search)
 	byName := findByNameParams{
 		LowerPrefix: lower, LowerPrefixEnd: store.PrefixEnd(lower), Prefix: q.Search, PrefixEnd: store.PrefixEnd(q.Search),
-		Depth: max(depth, store.SearchDepth), AllCollections: all, Collection: name, Status: string(q.Status),
+		Depth: max(depth, store.NamesDepth), AllCollections: all, Collection: name, Status: string(q.Status),
 	}
 	var after string // id
 	if q.After != 0 {

@@ -551,16 +551,16 @@ func (q *Queries) candidatesToRetry(ctx context.Context, arg candidatesToRetryPa
 
 const claimRun = `-- name: claimRun :many
 UPDATE runs SET steps = steps + 1, holder = ?1, lease_until = ?2
-WHERE number = ?3 AND state = 'running' AND steps = ?4 AND (lease_until IS NULL OR lease_until <= ?5)
+WHERE number = ?3 AND state = 'running' AND steps = ?4 AND lease_until <= ?5
 RETURNING number, kind, "window", collection, "plan", state, requested_by, created_at, ended_at, cursor, total, done, changed, failed, stop_reason, cancel, steps, holder, lease_until
 `
 
 type claimRunParams struct {
 	Holder string
-	Until  *int64
+	Until  int64
 	Number int64
 	Step   int64
-	Now    *int64
+	Now    int64
 }
 
 func (q *Queries) claimRun(ctx context.Context, arg claimRunParams) ([]runRow, error) {
@@ -690,11 +690,13 @@ FROM (
     SELECT n.number, n.id, n.collection FROM nfts n
     WHERE n.id >= ?1 AND n.id < ?2 AND n.id > ?3
     ORDER BY n.id LIMIT ?4
-) w CROSS JOIN collections c ON c.number = w.collection
-LEFT JOIN scores s ON s.nft = w.number LEFT JOIN ratings r ON r.nft = w.number
-WHERE (CAST(?5 AS INTEGER) OR c.name = ?6)
-    AND CASE CAST(?7 AS TEXT) WHEN 'scored' THEN s.nft IS NOT NULL WHEN 'ready' THEN r.waiting_since IS NOT NULL
-        WHEN 'due' THEN r.due_since IS NOT NULL ELSE 1 END
+) w
+WHERE (CAST(?5 AS INTEGER) OR w.collection = (SELECT c.number FROM collections c WHERE c.name = ?6))
+    AND CASE CAST(?7 AS TEXT)
+        WHEN 'scored' THEN EXISTS (SELECT 1 FROM scores s WHERE s.nft = w.number)
+        WHEN 'ready' THEN EXISTS (SELECT 1 FROM ratings r WHERE r.nft = w.number AND r.waiting_since IS NOT NULL)
+        WHEN 'due' THEN EXISTS (SELECT 1 FROM ratings r WHERE r.nft = w.number AND r.due_since IS NOT NULL)
+        ELSE 1 END
 ORDER BY w.id LIMIT ?8
 `
 
@@ -747,23 +749,26 @@ const findByName = `-- name: findByName :many
 SELECT w.number
 FROM (
     SELECT n.number, n.id, n.name, n.collection FROM nfts n
-    WHERE lower(n.name) >= ?1 AND lower(n.name) < ?2
-        AND (lower(n.name), n.number) > (lower(CAST(?3 AS TEXT)), CAST(?4 AS INTEGER))
+    WHERE (lower(n.name), n.number) > (
+            max(CAST(?1 AS TEXT), lower(CAST(?2 AS TEXT))), CAST(?3 AS INTEGER))
+        AND lower(n.name) < ?4
     ORDER BY lower(n.name), n.number LIMIT ?5
-) w CROSS JOIN collections c ON c.number = w.collection
-LEFT JOIN scores s ON s.nft = w.number LEFT JOIN ratings r ON r.nft = w.number
-WHERE (CAST(?6 AS INTEGER) OR c.name = ?7)
-    AND CASE CAST(?8 AS TEXT) WHEN 'scored' THEN s.nft IS NOT NULL WHEN 'ready' THEN r.waiting_since IS NOT NULL
-        WHEN 'due' THEN r.due_since IS NOT NULL ELSE 1 END
+) w
+WHERE (CAST(?6 AS INTEGER) OR w.collection = (SELECT c.number FROM collections c WHERE c.name = ?7))
+    AND CASE CAST(?8 AS TEXT)
+        WHEN 'scored' THEN EXISTS (SELECT 1 FROM scores s WHERE s.nft = w.number)
+        WHEN 'ready' THEN EXISTS (SELECT 1 FROM ratings r WHERE r.nft = w.number AND r.waiting_since IS NOT NULL)
+        WHEN 'due' THEN EXISTS (SELECT 1 FROM ratings r WHERE r.nft = w.number AND r.due_since IS NOT NULL)
+        ELSE 1 END
     AND NOT (w.id >= CAST(?9 AS TEXT) AND w.id < CAST(?10 AS TEXT))
 ORDER BY lower(w.name), w.number LIMIT ?11
 `
 
 type findByNameParams struct {
 	LowerPrefix    string
-	LowerPrefixEnd string
 	AfterName      string
 	After          int64
+	LowerPrefixEnd string
 	Depth          int64
 	AllCollections int64
 	Collection     string
@@ -777,9 +782,9 @@ type findByNameParams struct {
 func (q *Queries) findByName(ctx context.Context, arg findByNameParams) ([]int64, error) {
 	rows, err := q.db.QueryContext(ctx, findByName,
 		arg.LowerPrefix,
-		arg.LowerPrefixEnd,
 		arg.AfterName,
 		arg.After,
+		arg.LowerPrefixEnd,
 		arg.Depth,
 		arg.AllCollections,
 		arg.Collection,
@@ -860,7 +865,7 @@ type insertRunParams struct {
 	Failed      int64
 	StopReason  string
 	Holder      string
-	LeaseUntil  *int64
+	LeaseUntil  int64
 }
 
 func (q *Queries) insertRun(ctx context.Context, arg insertRunParams) ([]runRow, error) {
@@ -1653,10 +1658,10 @@ func (q *Queries) oldestReady(ctx context.Context) ([]*int64, error) {
 }
 
 const orphanedRuns = `-- name: orphanedRuns :many
-SELECT number, kind, "window", collection, "plan", state, requested_by, created_at, ended_at, cursor, total, done, changed, failed, stop_reason, cancel, steps, holder, lease_until FROM runs WHERE state = 'running' AND (lease_until IS NULL OR lease_until <= ?) ORDER BY number
+SELECT number, kind, "window", collection, "plan", state, requested_by, created_at, ended_at, cursor, total, done, changed, failed, stop_reason, cancel, steps, holder, lease_until FROM runs WHERE state = 'running' AND lease_until <= ? ORDER BY lease_until, number
 `
 
-func (q *Queries) orphanedRuns(ctx context.Context, leaseUntil *int64) ([]runRow, error) {
+func (q *Queries) orphanedRuns(ctx context.Context, leaseUntil int64) ([]runRow, error) {
 	rows, err := q.db.QueryContext(ctx, orphanedRuns, leaseUntil)
 	if err != nil {
 		return nil, err
@@ -1944,7 +1949,7 @@ type saveRunParams struct {
 	Changed    int64
 	Failed     int64
 	StopReason string
-	LeaseUntil *int64
+	LeaseUntil int64
 	Number     int64
 	Steps      int64
 }

@@ -7,111 +7,90 @@
 
 -- name: CandidatesByVotes :many
 WITH heads AS (
-    SELECT c.number, c.name FROM collections c CROSS JOIN LATERAL (
-        SELECT r.nft, r.waiting_votes FROM ratings r
-        WHERE r.collection = c.number AND r.waiting_votes IS NOT NULL AND NOT EXISTS (
-            SELECT FROM failures f WHERE f.nft = r.nft AND (f.next_try IS NULL OR f.next_try > @now::timestamptz))
-        ORDER BY r.waiting_votes DESC, r.nft LIMIT 1
+    SELECT c.number FROM collections c CROSS JOIN LATERAL (
+        SELECT t.waiting_votes, t.nft FROM ratings t
+        WHERE t.collection = c.number AND t.waiting_votes IS NOT NULL AND NOT EXISTS (
+            SELECT FROM failures f WHERE f.nft = t.nft AND (f.next_try IS NULL OR f.next_try > @now::timestamptz))
+        ORDER BY t.waiting_votes DESC, t.nft LIMIT 1
     ) h
     WHERE (@all_active::boolean AND c.active) OR c.name = @collection::text
     ORDER BY h.waiting_votes DESC, h.nft LIMIT @up_to::integer
-), chosen AS (
-    SELECT x.nft, h.name FROM heads h CROSS JOIN LATERAL (
-        SELECT r.nft, r.waiting_votes FROM ratings r
-        WHERE r.collection = h.number AND r.waiting_votes IS NOT NULL AND NOT EXISTS (
-            SELECT FROM failures f WHERE f.nft = r.nft AND (f.next_try IS NULL OR f.next_try > @now::timestamptz))
-        ORDER BY r.waiting_votes DESC, r.nft LIMIT @up_to::integer
-    ) x
-    ORDER BY x.waiting_votes DESC, x.nft LIMIT @up_to::integer
 )
-SELECT r.nft, n.id, w.name AS collection_name, r.votes, r.due_since, r.due_reason, r.due_priority, r.waiting_since,
-    s.computed_at, COALESCE(f.tries, 0)::bigint AS tries
-FROM chosen w JOIN ratings r ON r.nft = w.nft JOIN nfts n ON n.number = w.nft
-LEFT JOIN scores s ON s.nft = w.nft LEFT JOIN failures f ON f.nft = w.nft
-ORDER BY r.waiting_votes DESC, r.nft;
+SELECT x.nft FROM heads CROSS JOIN LATERAL (
+        SELECT t.waiting_votes, t.nft FROM ratings t
+        WHERE t.collection = heads.number AND t.waiting_votes IS NOT NULL AND NOT EXISTS (
+            SELECT FROM failures f WHERE f.nft = t.nft AND (f.next_try IS NULL OR f.next_try > @now::timestamptz))
+        ORDER BY t.waiting_votes DESC, t.nft LIMIT @up_to::integer
+    ) x
+ORDER BY x.waiting_votes DESC, x.nft LIMIT @up_to::integer;
 
 -- name: CandidatesByWaiting :many
 WITH heads AS (
-    SELECT c.number, c.name FROM collections c CROSS JOIN LATERAL (
-        SELECT r.nft, r.waiting_since FROM ratings r
-        WHERE r.collection = c.number AND r.waiting_since IS NOT NULL AND NOT EXISTS (
-            SELECT FROM failures f WHERE f.nft = r.nft AND (f.next_try IS NULL OR f.next_try > @now::timestamptz))
-        ORDER BY r.waiting_since, r.nft LIMIT 1
+    SELECT c.number FROM collections c CROSS JOIN LATERAL (
+        SELECT t.waiting_since, t.nft FROM ratings t
+        WHERE t.collection = c.number AND t.waiting_since IS NOT NULL AND NOT EXISTS (
+            SELECT FROM failures f WHERE f.nft = t.nft AND (f.next_try IS NULL OR f.next_try > @now::timestamptz))
+        ORDER BY t.waiting_since, t.nft LIMIT 1
     ) h
     WHERE (@all_active::boolean AND c.active) OR c.name = @collection::text
     ORDER BY h.waiting_since, h.nft LIMIT @up_to::integer
-), chosen AS (
-    SELECT x.nft, h.name FROM heads h CROSS JOIN LATERAL (
-        SELECT r.nft, r.waiting_since FROM ratings r
-        WHERE r.collection = h.number AND r.waiting_since IS NOT NULL AND NOT EXISTS (
-            SELECT FROM failures f WHERE f.nft = r.nft AND (f.next_try IS NULL OR f.next_try > @now::timestamptz))
-        ORDER BY r.waiting_since, r.nft LIMIT @up_to::integer
-    ) x
-    ORDER BY x.waiting_since, x.nft LIMIT @up_to::integer
 )
-SELECT r.nft, n.id, w.name AS collection_name, r.votes, r.due_since, r.due_reason, r.due_priority, r.waiting_since,
-    s.computed_at, COALESCE(f.tries, 0)::bigint AS tries
-FROM chosen w JOIN ratings r ON r.nft = w.nft JOIN nfts n ON n.number = w.nft
-LEFT JOIN scores s ON s.nft = w.nft LEFT JOIN failures f ON f.nft = w.nft
-ORDER BY r.waiting_since, r.nft;
+SELECT x.nft FROM heads CROSS JOIN LATERAL (
+        SELECT t.waiting_since, t.nft FROM ratings t
+        WHERE t.collection = heads.number AND t.waiting_since IS NOT NULL AND NOT EXISTS (
+            SELECT FROM failures f WHERE f.nft = t.nft AND (f.next_try IS NULL OR f.next_try > @now::timestamptz))
+        ORDER BY t.waiting_since, t.nft LIMIT @up_to::integer
+    ) x
+ORDER BY x.waiting_since, x.nft LIMIT @up_to::integer;
 
 -- name: CandidatesOld :many
 WITH heads AS (
-    SELECT c.number, c.name FROM collections c CROSS JOIN LATERAL (
-        SELECT s.nft, s.computed_at FROM scores s
-        WHERE s.collection = c.number AND s.aging AND s.computed_at < @old_before::timestamptz AND NOT EXISTS (
-            SELECT FROM failures f WHERE f.nft = s.nft AND (f.next_try IS NULL OR f.next_try > @now::timestamptz))
-        ORDER BY s.computed_at, s.nft LIMIT 1
+    SELECT c.number FROM collections c CROSS JOIN LATERAL (
+        SELECT t.computed_at, t.nft FROM scores t
+        WHERE t.collection = c.number AND t.aging AND t.computed_at < @old_before::timestamptz AND NOT EXISTS (
+            SELECT FROM failures f WHERE f.nft = t.nft AND (f.next_try IS NULL OR f.next_try > @now::timestamptz))
+        ORDER BY t.computed_at, t.nft LIMIT 1
     ) h
     WHERE (@all_active::boolean AND c.active) OR c.name = @collection::text
     ORDER BY h.computed_at, h.nft LIMIT @up_to::integer
-), chosen AS (
-    SELECT x.nft, h.name FROM heads h CROSS JOIN LATERAL (
-        SELECT s.nft, s.computed_at FROM scores s
-        WHERE s.collection = h.number AND s.aging AND s.computed_at < @old_before::timestamptz AND NOT EXISTS (
-            SELECT FROM failures f WHERE f.nft = s.nft AND (f.next_try IS NULL OR f.next_try > @now::timestamptz))
-        ORDER BY s.computed_at, s.nft LIMIT @up_to::integer
-    ) x
-    ORDER BY x.computed_at, x.nft LIMIT @up_to::integer
 )
-SELECT r.nft, n.id, w.name AS collection_name, r.votes, r.due_since, r.due_reason, r.due_priority, r.waiting_since,
-    s.computed_at, COALESCE(f.tries, 0)::bigint AS tries
-FROM chosen w JOIN ratings r ON r.nft = w.nft JOIN nfts n ON n.number = w.nft
-LEFT JOIN scores s ON s.nft = w.nft LEFT JOIN failures f ON f.nft = w.nft
-ORDER BY s.computed_at, r.nft;
+SELECT x.nft FROM heads CROSS JOIN LATERAL (
+        SELECT t.computed_at, t.nft FROM scores t
+        WHERE t.collection = heads.number AND t.aging AND t.computed_at < @old_before::timestamptz AND NOT EXISTS (
+            SELECT FROM failures f WHERE f.nft = t.nft AND (f.next_try IS NULL OR f.next_try > @now::timestamptz))
+        ORDER BY t.computed_at, t.nft LIMIT @up_to::integer
+    ) x
+ORDER BY x.computed_at, x.nft LIMIT @up_to::integer;
 
 -- name: CandidatesDue :many
 -- Those that failed before come by CandidatesToRetry.
 WITH heads AS (
-    SELECT c.number, c.name FROM collections c CROSS JOIN LATERAL (
-        SELECT r.nft, r.due_priority, r.due_since FROM ratings r
-        WHERE r.collection = c.number AND r.due_since IS NOT NULL AND NOT EXISTS (SELECT FROM failures f WHERE f.nft = r.nft)
-        ORDER BY r.due_priority DESC, r.due_since, r.nft LIMIT 1
+    SELECT c.number FROM collections c CROSS JOIN LATERAL (
+        SELECT t.due_priority, t.due_since, t.nft FROM ratings t
+        WHERE t.collection = c.number AND t.due_since IS NOT NULL AND NOT EXISTS (SELECT FROM failures f WHERE f.nft = t.nft)
+        ORDER BY t.due_priority DESC, t.due_since, t.nft LIMIT 1
     ) h
     WHERE (@all_active::boolean AND c.active) OR c.name = @collection::text
     ORDER BY h.due_priority DESC, h.due_since, h.nft LIMIT @up_to::integer
-), chosen AS (
-    SELECT x.nft, h.name FROM heads h CROSS JOIN LATERAL (
-        SELECT r.nft, r.due_priority, r.due_since FROM ratings r
-        WHERE r.collection = h.number AND r.due_since IS NOT NULL AND NOT EXISTS (SELECT FROM failures f WHERE f.nft = r.nft)
-        ORDER BY r.due_priority DESC, r.due_since, r.nft LIMIT @up_to::integer
-    ) x
-    ORDER BY x.due_priority DESC, x.due_since, x.nft LIMIT @up_to::integer
 )
-SELECT r.nft, n.id, w.name AS collection_name, r.votes, r.due_since, r.due_reason, r.due_priority, r.waiting_since,
-    s.computed_at, COALESCE(f.tries, 0)::bigint AS tries
-FROM chosen w JOIN ratings r ON r.nft = w.nft JOIN nfts n ON n.number = w.nft
-LEFT JOIN scores s ON s.nft = w.nft LEFT JOIN failures f ON f.nft = w.nft
-ORDER BY r.due_priority DESC, r.due_since, r.nft;
+SELECT x.nft FROM heads CROSS JOIN LATERAL (
+        SELECT t.due_priority, t.due_since, t.nft FROM ratings t
+        WHERE t.collection = heads.number AND t.due_since IS NOT NULL AND NOT EXISTS (SELECT FROM failures f WHERE f.nft = t.nft)
+        ORDER BY t.due_priority DESC, t.due_since, t.nft LIMIT @up_to::integer
+    ) x
+ORDER BY x.due_priority DESC, x.due_since, x.nft LIMIT @up_to::integer;
 
 -- name: CandidatesToRetry :many
-SELECT r.nft, n.id, c.name AS collection_name, r.votes, r.due_since, r.due_reason, r.due_priority, r.waiting_since,
-    s.computed_at, f.tries
-FROM failures f JOIN ratings r ON r.nft = f.nft JOIN nfts n ON n.number = f.nft JOIN collections c ON c.number = r.collection
-LEFT JOIN scores s ON s.nft = f.nft
-WHERE f.next_try <= @now::timestamptz
-    AND ((@all_active::boolean AND c.active) OR c.name = @collection::text)
+SELECT f.nft FROM failures f JOIN ratings r ON r.nft = f.nft JOIN collections c ON c.number = r.collection
+WHERE f.next_try <= @now::timestamptz AND ((@all_active::boolean AND c.active) OR c.name = @collection::text)
 ORDER BY f.next_try, f.nft LIMIT @up_to::integer;
+
+-- name: Candidates :many
+SELECT r.nft, n.id, c.name AS collection_name, r.votes, r.due_since, r.due_reason, r.due_priority, r.waiting_since,
+    s.computed_at, COALESCE(f.tries, 0)::bigint AS tries
+FROM ratings r JOIN nfts n ON n.number = r.nft JOIN collections c ON c.number = r.collection
+LEFT JOIN scores s ON s.nft = r.nft LEFT JOIN failures f ON f.nft = r.nft
+WHERE r.nft = ANY(@nfts::bigint[]);
 
 -- name: Backlog :one
 SELECT
@@ -158,7 +137,7 @@ WHERE number = @number AND state = 'running' AND steps = @steps
 RETURNING cancel;
 
 -- name: OrphanedRuns :many
-SELECT * FROM runs WHERE state = 'running' AND (lease_until IS NULL OR lease_until <= @now) ORDER BY number;
+SELECT * FROM runs WHERE state = 'running' AND (lease_until IS NULL OR lease_until <= @now) ORDER BY lease_until, number;
 
 -- name: RequestCancel :many
 -- The first to ask is kept.
@@ -303,11 +282,11 @@ ORDER BY w.id LIMIT @up_to::integer;
 -- As FindByID, by name in lower case, without those that it finds.
 SELECT w.number
 FROM (
-    SELECT n.number, n.id, n.name, n.collection FROM nfts n
-    WHERE lower(left(n.name, 100)) COLLATE "C" >= lower(left(@prefix::text, 100))
+    SELECT n.number, n.id, n.name, n.collection, lower(left(n.name, 100)) COLLATE "C" AS place FROM nfts n
+    WHERE (lower(left(n.name, 100)) COLLATE "C", n.number)
+            > (GREATEST(lower(left(@prefix::text, 100)) COLLATE "C", lower(left(@after_name::text, 100))), @after::bigint)
         AND lower(left(n.name, 100)) COLLATE "C" < lower(left(@prefix::text, 100)) || chr(1114111)
-        AND (lower(left(n.name, 100)) COLLATE "C", n.number) > (lower(left(@after_name::text, 100)), @after::bigint)
-    ORDER BY lower(left(n.name, 100)) COLLATE "C", n.number LIMIT @depth::integer
+    ORDER BY place, n.number LIMIT @depth::integer
 ) w JOIN collections c ON c.number = w.collection
 LEFT JOIN LATERAL (SELECT true AS scored FROM scores s WHERE s.nft = w.number LIMIT 1) s ON true
 LEFT JOIN LATERAL (
@@ -316,7 +295,7 @@ LEFT JOIN LATERAL (
 WHERE (@all_collections::boolean OR c.name = @collection::text)
     AND CASE @status::text WHEN 'scored' THEN s.scored WHEN 'ready' THEN r.ready WHEN 'due' THEN r.due ELSE true END
     AND starts_with(lower(w.name), lower(@prefix::text)) AND NOT starts_with(w.id, @prefix::text)
-ORDER BY lower(left(w.name, 100)) COLLATE "C", w.number LIMIT @up_to::integer;
+ORDER BY w.place, w.number LIMIT @up_to::integer;
 
 -- name: RanksAfter :many
 SELECT x.nft FROM (

@@ -21,7 +21,7 @@ CREATE TABLE runs (
     cancel       TEXT    NOT NULL, -- who asked for it, '' for nobody
     steps        INTEGER NOT NULL,
     holder       TEXT    NOT NULL,
-    lease_until  INTEGER,
+    lease_until  INTEGER NOT NULL,
     UNIQUE (kind, "window")
 ) STRICT;
 CREATE INDEX runs_kind ON runs (kind, number);

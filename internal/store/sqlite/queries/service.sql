@@ -158,7 +158,7 @@ SELECT * FROM runs WHERE kind = ? AND "window" = ?;
 
 -- name: claimRun :many
 UPDATE runs SET steps = steps + 1, holder = sqlc.arg(holder), lease_until = sqlc.arg(until)
-WHERE number = sqlc.arg(number) AND state = 'running' AND steps = sqlc.arg(step) AND (lease_until IS NULL OR lease_until <= sqlc.arg(now))
+WHERE number = sqlc.arg(number) AND state = 'running' AND steps = sqlc.arg(step) AND lease_until <= sqlc.arg(now)
 RETURNING *;
 
 -- name: saveRun :one
@@ -167,7 +167,7 @@ WHERE number = ? AND state = 'running' AND steps = ?
 RETURNING cancel;
 
 -- name: orphanedRuns :many
-SELECT * FROM runs WHERE state = 'running' AND (lease_until IS NULL OR lease_until <= ?) ORDER BY number;
+SELECT * FROM runs WHERE state = 'running' AND lease_until <= ? ORDER BY lease_until, number;
 
 -- name: requestCancel :execrows
 -- The first to ask is kept.
@@ -322,11 +322,13 @@ FROM (
     SELECT n.number, n.id, n.collection FROM nfts n
     WHERE n.id >= sqlc.arg(prefix) AND n.id < sqlc.arg(prefix_end) AND n.id > sqlc.arg(after)
     ORDER BY n.id LIMIT sqlc.arg(depth)
-) w CROSS JOIN collections c ON c.number = w.collection
-LEFT JOIN scores s ON s.nft = w.number LEFT JOIN ratings r ON r.nft = w.number
-WHERE (CAST(sqlc.arg(all_collections) AS INTEGER) OR c.name = sqlc.arg(collection))
-    AND CASE CAST(sqlc.arg(status) AS TEXT) WHEN 'scored' THEN s.nft IS NOT NULL WHEN 'ready' THEN r.waiting_since IS NOT NULL
-        WHEN 'due' THEN r.due_since IS NOT NULL ELSE 1 END
+) w
+WHERE (CAST(sqlc.arg(all_collections) AS INTEGER) OR w.collection = (SELECT c.number FROM collections c WHERE c.name = sqlc.arg(collection)))
+    AND CASE CAST(sqlc.arg(status) AS TEXT)
+        WHEN 'scored' THEN EXISTS (SELECT 1 FROM scores s WHERE s.nft = w.number)
+        WHEN 'ready' THEN EXISTS (SELECT 1 FROM ratings r WHERE r.nft = w.number AND r.waiting_since IS NOT NULL)
+        WHEN 'due' THEN EXISTS (SELECT 1 FROM ratings r WHERE r.nft = w.number AND r.due_since IS NOT NULL)
+        ELSE 1 END
 ORDER BY w.id LIMIT sqlc.arg(up_to);
 
 -- name: findByName :many
@@ -334,14 +336,17 @@ ORDER BY w.id LIMIT sqlc.arg(up_to);
 SELECT w.number
 FROM (
     SELECT n.number, n.id, n.name, n.collection FROM nfts n
-    WHERE lower(n.name) >= sqlc.arg(lower_prefix) AND lower(n.name) < sqlc.arg(lower_prefix_end)
-        AND (lower(n.name), n.number) > (lower(CAST(sqlc.arg(after_name) AS TEXT)), CAST(sqlc.arg(after) AS INTEGER))
+    WHERE (lower(n.name), n.number) > (
+            max(CAST(sqlc.arg(lower_prefix) AS TEXT), lower(CAST(sqlc.arg(after_name) AS TEXT))), CAST(sqlc.arg(after) AS INTEGER))
+        AND lower(n.name) < sqlc.arg(lower_prefix_end)
     ORDER BY lower(n.name), n.number LIMIT sqlc.arg(depth)
-) w CROSS JOIN collections c ON c.number = w.collection
-LEFT JOIN scores s ON s.nft = w.number LEFT JOIN ratings r ON r.nft = w.number
-WHERE (CAST(sqlc.arg(all_collections) AS INTEGER) OR c.name = sqlc.arg(collection))
-    AND CASE CAST(sqlc.arg(status) AS TEXT) WHEN 'scored' THEN s.nft IS NOT NULL WHEN 'ready' THEN r.waiting_since IS NOT NULL
-        WHEN 'due' THEN r.due_since IS NOT NULL ELSE 1 END
+) w
+WHERE (CAST(sqlc.arg(all_collections) AS INTEGER) OR w.collection = (SELECT c.number FROM collections c WHERE c.name = sqlc.arg(collection)))
+    AND CASE CAST(sqlc.arg(status) AS TEXT)
+        WHEN 'scored' THEN EXISTS (SELECT 1 FROM scores s WHERE s.nft = w.number)
+        WHEN 'ready' THEN EXISTS (SELECT 1 FROM ratings r WHERE r.nft = w.number AND r.waiting_since IS NOT NULL)
+        WHEN 'due' THEN EXISTS (SELECT 1 FROM ratings r WHERE r.nft = w.number AND r.due_since IS NOT NULL)
+        ELSE 1 END
     AND NOT (w.id >= CAST(sqlc.arg(prefix) AS TEXT) AND w.id < CAST(sqlc.arg(prefix_end) AS TEXT))
 ORDER BY lower(w.name), w.number LIMIT sqlc.arg(up_to);
 
