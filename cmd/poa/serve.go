@@ -48,9 +48,11 @@ func (c *serveCommand) flags() []config.Flag {
 }
 
 const (
-	// stopWithin is how long a shutdown takes at most, and answerWithin the part
-	// of it in which requests under way are answered.
+	// stopWithin is how long a shutdown takes at most. For noticeFor it still
+	// takes connections, so that whoever asks /readyz sends nobody here in vain;
+	// after that requests under way are answered, within answerWithin.
 	stopWithin   = 10 * time.Second
+	noticeFor    = time.Second
 	answerWithin = 6 * time.Second
 	// readyFor is how long the answer of /readyz is kept.
 	readyFor = time.Second
@@ -93,6 +95,10 @@ func (m *Main) openToServe(ctx context.Context, migrate bool) error {
 		}
 	} else if err := m.fits(have, want); err != nil {
 		return err
+	}
+	// A write that changes nothing shows a file or server that takes none.
+	if err := m.service().TouchKeys(ctx, map[int64]time.Time{0: m.Now()}); err != nil {
+		return fmt.Errorf("writing to %s: %w", m.database(), err)
 	}
 	return m.warnOfLoss(ctx)
 }
@@ -265,7 +271,10 @@ func (s *service) start(ctx context.Context) error {
 // start. The store stays open.
 func (s *service) stop() error {
 	s.ready.draining.Store(true)
-	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+	if s.listener != nil {
+		time.Sleep(noticeFor)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopWithin-noticeFor)
 	defer cancel()
 	var errs []error
 	answering, done := context.WithTimeout(ctx, answerWithin)
