@@ -253,7 +253,7 @@ func (s *Scheduler) adoptOrphans(ctx context.Context) error {
 		return fmt.Errorf("looking for runs that nobody holds: %w", err)
 	}
 	for _, r := range runs {
-		if err := s.Queue.Insert(ctx, Step{r.Number, r.Steps, int64(now.Sub(r.LeaseUntil)/lease)}); err != nil {
+		if err := s.Queue.Insert(ctx, Step{r.Number, r.Steps, int64(now.Sub(r.LeaseUntil) / lease)}); err != nil {
 			return fmt.Errorf("asking for a step of run %d: %w", r.Number, err)
 		}
 	}
