@@ -16,6 +16,9 @@ import (
 	"poa/internal/scoring"
 )
 
+// importCommits is how much larger the commits of an import are than others.
+const importCommits = 4
+
 type importCommand struct {
 	Files       []string          `arg:"" name:"file" help:"CSV or JSONL files, gzipped or not; - is standard input."`
 	Kind        string            `placeholder:"votes|nfts" help:"What the files hold. [found out from the columns]"`
@@ -82,6 +85,8 @@ func (c *importCommand) Run(ctx context.Context, m *Main) error {
 	if err != nil {
 		return err
 	}
+	// Large commits: a page of an index is written once for all its votes.
+	m.config.Ledger.MaxCommit *= importCommits
 	l := m.newLedger(policy)
 	o.Store, o.Ledger, o.Now = m.store, l, m.Now
 	rejected, err := c.files(ctx, m, o)

@@ -110,7 +110,7 @@ func (imp *importing) submit(ctx context.Context, c *chunk) error {
 	if len(c.votes) == 0 {
 		return nil
 	}
-	old, err := imp.known(ctx, c.voters(), store.View.KnownVoters)
+	old, err := imp.known(ctx, c.voters(), &imp.metVoters, store.View.KnownVoters)
 	if err != nil {
 		return fmt.Errorf("looking up voters: %w", err)
 	}
@@ -126,6 +126,7 @@ func (imp *importing) submit(ctx context.Context, c *chunk) error {
 			s.Recorded++
 			if !old[c.votes[i].Voter] {
 				old[c.votes[i].Voter] = true
+				imp.metVoters.add(c.votes[i].Voter)
 				s.NewVoters++
 			}
 			if c.votes[i].CastAt.IsZero() {

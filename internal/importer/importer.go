@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -151,6 +152,8 @@ type importing struct {
 	decoder voteDecoder
 	rejects *rejectsFile
 	summary Summary
+
+	metNFTs, metVoters metIDs
 
 	switched map[string]bool // collections that are not to be switched off, or were already
 }
@@ -335,12 +338,12 @@ func (imp *importing) register(ctx context.Context, c *chunk) error {
 		return nil
 	}
 	ids := c.nftIDs()
-	known, err := imp.known(ctx, ids, store.View.KnownNFTs)
+	known, err := imp.known(ctx, ids, &imp.metNFTs, store.View.KnownNFTs)
 	if err != nil {
 		return fmt.Errorf("looking up NFTs: %w", err)
 	}
 	if imp.Strict {
-		knownVoters, err := imp.known(ctx, c.voters(), store.View.KnownVoters)
+		knownVoters, err := imp.known(ctx, c.voters(), &imp.metVoters, store.View.KnownVoters)
 		if err != nil {
 			return fmt.Errorf("looking up voters: %w", err)
 		}
@@ -350,6 +353,7 @@ func (imp *importing) register(ctx context.Context, c *chunk) error {
 	for _, id := range ids {
 		if !known[id] {
 			c.nfts = append(c.nfts, store.NFT{ID: id})
+			imp.metNFTs.add(id) // it is registered before any later chunk is submitted
 		}
 	}
 	return nil
@@ -380,17 +384,58 @@ func (c *chunk) voters() []string {
 	return slices.Compact(ids)
 }
 
-// known returns which ids exist.
-func (imp *importing) known(ctx context.Context, ids []string, look func(store.View, context.Context, []string) ([]string, error)) (map[string]bool, error) {
+// known returns which ids exist. It looks those up that were not met before.
+func (imp *importing) known(ctx context.Context, ids []string, met *metIDs, look func(store.View, context.Context, []string) ([]string, error)) (map[string]bool, error) {
 	known := make(map[string]bool, len(ids))
+	var others []string
+	for _, id := range ids {
+		if met.has(id) {
+			known[id] = true
+		} else {
+			others = append(others, id)
+		}
+	}
+	if len(others) == 0 {
+		return known, nil
+	}
 	err := imp.Store.View(ctx, func(v store.View) error {
-		found, err := look(v, ctx, ids)
+		found, err := look(v, ctx, others)
 		for _, id := range found {
 			known[id] = true
+			met.add(id)
 		}
 		return err
 	})
 	return known, err
+}
+
+// metIDs remembers ids that exist, up to maxMet of them, so that most need not
+// be looked up again. The zero value remembers none yet. It is safe for
+// concurrent use.
+type metIDs struct {
+	mu  sync.Mutex // guards ids
+	ids map[string]struct{}
+}
+
+// maxMet bounds the memory of an import, to some ten megabytes.
+const maxMet = 100_000
+
+func (m *metIDs) has(id string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, ok := m.ids[id]
+	return ok
+}
+
+func (m *metIDs) add(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ids == nil {
+		m.ids = make(map[string]struct{})
+	}
+	if len(m.ids) < maxMet {
+		m.ids[strings.Clone(id)] = struct{}{}
+	}
 }
 
 // keepKnown rejects votes on unknown NFTs or by unknown voters.
