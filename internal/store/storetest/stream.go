@@ -323,8 +323,9 @@ func testState(t *testing.T, open opener) {
 	if h.SizeBytes == nil || *h.SizeBytes < 1000 {
 		t.Errorf("the size of the database is %v", h.SizeBytes)
 	}
-	if h.ActiveSessions != nil && *h.ActiveSessions < 0 || h.WaitingLocks != nil && *h.WaitingLocks != 0 || h.ReplicaLag != nil && *h.ReplicaLag != 0 {
-		t.Errorf("an idle database tells %+v", h)
+	// Other tests may be at work on the same server.
+	if h.ActiveSessions != nil && *h.ActiveSessions < 0 || h.WaitingLocks != nil && *h.WaitingLocks < 0 || h.ReplicaLag != nil && *h.ReplicaLag != 0 {
+		t.Errorf("the server tells %+v", h)
 	}
 	closed := open(t).(store.Service)
 	s.must(closed.Migrate(t.Context()))
