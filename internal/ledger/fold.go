@@ -33,6 +33,7 @@ type fold struct {
 	touched     []*store.Rating           // in the order of their first vote
 	changed     []*store.Opinion          // likewise
 	causes      map[*store.Rating]*causes // of those that triggered
+	unsettled   map[*store.Rating]bool    // those whose marks a vote may change (see publish.Policy.Settled)
 	answers     []Answer
 	sheet       publish.Sheet
 }
@@ -71,6 +72,9 @@ func (f *fold) run(ctx context.Context, tx store.Tx) ([]Answer, error) {
 		f.vote(i, numbers[next])
 		next++
 	}
+	if err := f.loadScores(ctx, tx); err != nil {
+		return nil, err
+	}
 	f.publish()
 	return f.answers, tx.Apply(ctx, f.changes())
 }
@@ -87,8 +91,13 @@ func (f *fold) load(ctx context.Context, tx store.Tx) error {
 		return errMissing
 	}
 	f.ratings = make(map[string]*store.Rating, len(ratingRows))
+	f.unsettled = make(map[*store.Rating]bool)
 	for i := range ratingRows {
-		f.ratings[ratingRows[i].ID] = &ratingRows[i]
+		r := &ratingRows[i]
+		f.ratings[r.ID] = r
+		if !f.policy.Settled(r) {
+			f.unsettled[r] = true
+		}
 	}
 	f.voters = make(map[string]*store.Voter, len(voterRows))
 	for i := range voterRows {
@@ -265,12 +274,37 @@ func (f *fold) fire(i int, r *store.Rating, d trigger.Decision) {
 	a.Triggered = append(a.Triggered, Triggered{NFT: r.ID, Decision: d})
 }
 
+// loadScores reads the scores of the NFTs for which publish needs them.
+func (f *fold) loadScores(ctx context.Context, tx store.Tx) error {
+	var nfts []int64
+	byNumber := make(map[int64]*store.Rating)
+	for _, r := range f.touched {
+		if f.causes[r] != nil || f.unsettled[r] {
+			nfts = append(nfts, r.NFT)
+			byNumber[r.NFT] = r
+		}
+	}
+	if len(nfts) == 0 {
+		return nil
+	}
+	scores, err := tx.Scores(ctx, nfts)
+	if err != nil {
+		return fmt.Errorf("reading scores: %w", err)
+	}
+	for i := range scores {
+		byNumber[scores[i].NFT].Score = &scores[i]
+	}
+	return nil
+}
+
 // publish computes each triggered NFT once, from its final state.
 func (f *fold) publish() {
 	for _, r := range f.touched {
 		c := f.causes[r]
 		if c == nil {
-			f.policy.Wait(&f.sheet, r, f.now)
+			if f.unsettled[r] {
+				f.policy.Wait(&f.sheet, r, f.now)
+			}
 			continue
 		}
 		if f.policy.TriggersPaused {

@@ -146,6 +146,13 @@ func (s *Sheet) Defer(r *store.Rating, d trigger.Decision, why string, now time.
 	})
 }
 
+// Settled reports whether no vote can change the marks that Wait keeps unless
+// its score is computed: the NFT has a score, whatever that is, with votes
+// enough to be recomputed when old.
+func (p *Policy) Settled(r *store.Rating) bool {
+	return r.Scorable() && r.WaitingSince.IsZero() && r.Votes >= p.AgingVotes
+}
+
 // Wait keeps the marks of a rating that was folded and not published: that it
 // waits for its first score, and that its score is to be recomputed when old.
 func (p *Policy) Wait(s *Sheet, r *store.Rating, now time.Time) {

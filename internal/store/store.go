@@ -103,8 +103,13 @@ type Durability struct {
 type Tx interface {
 	// Lock locks and returns the ratings of NFTs and then the voters, each in
 	// ascending number order. Ids without a row are left out of the answer.
+	// The ratings come without their scores, which few votes need: see Scores.
 	Lock(ctx context.Context, nfts, voters []string) ([]Rating, []Voter, error)
-	// LockRatings locks and returns ratings by NFT number, ascending.
+	// Scores returns the scores of those NFTs, by number, that have one. Their
+	// ratings must be locked.
+	Scores(ctx context.Context, nfts []int64) ([]Score, error)
+	// LockRatings locks and returns ratings with their scores by NFT number,
+	// ascending.
 	LockRatings(ctx context.Context, nfts []int64) ([]Rating, error)
 	// Ensure inserts the missing rating rows of registered NFTs and the missing
 	// voter rows, with the start values given, and returns the NFT ids that are
@@ -167,7 +172,7 @@ type Rating struct {
 	// WaitingSince is when the NFT became scorable, while it has no score.
 	WaitingSince time.Time
 
-	Score *Score // nil where none is published
+	Score *Score // nil where none is published, or none was read (see Tx.Lock)
 }
 
 // Due says that a computation is owed. The zero Due says that none is.

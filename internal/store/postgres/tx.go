@@ -20,28 +20,28 @@ func (s *Store) Update(ctx context.Context, f func(store.Tx) error) error {
 	return s.update(ctx, func(l *link) error { return f(tx{l}) })
 }
 
-// Lock locks ratings, then voters. The scores are read by the numbers that the
-// first answer gives: looking their ids up again would cost the server more
-// than the round trip.
+// Lock locks ratings, then voters.
 func (t tx) Lock(ctx context.Context, nfts, voters []string) ([]store.Rating, []store.Voter, error) {
+	err := t.ahead(ctx, statement{lockRatingsByID, []any{nfts}}, statement{lockVoters, []any{voters}})
+	if err != nil {
+		return nil, nil, t.failure(ctx, "beginning", err)
+	}
 	rows, err := t.q.LockRatingsByID(ctx, nfts)
 	if err != nil {
 		return nil, nil, t.failure(ctx, "locking ratings", err)
-	}
-	numbers := column(rows, func(r *LockRatingsByIDRow) int64 { return r.Rating.NFT })
-	if err := t.ahead(ctx, statement{scores, []any{numbers}}, statement{lockVoters, []any{voters}}); err != nil {
-		return nil, nil, t.failure(ctx, "locking voters", err)
-	}
-	published, err := t.q.Scores(ctx, numbers)
-	if err != nil {
-		return nil, nil, t.failure(ctx, "reading scores", err)
 	}
 	locked, err := t.q.LockVoters(ctx, voters)
 	if err != nil {
 		return nil, nil, t.failure(ctx, "locking voters", err)
 	}
 	ratings := convert(rows, func(r *LockRatingsByIDRow) store.Rating { return ratingOf((*RatingsRow)(r)) })
-	return withScores(ratings, published), convert(locked, voterOf), nil
+	return ratings, convert(locked, voterOf), nil
+}
+
+// Scores reads scores by number.
+func (t tx) Scores(ctx context.Context, nfts []int64) ([]store.Score, error) {
+	rows, err := t.q.Scores(ctx, nfts)
+	return convert(rows, func(s *Score) store.Score { return scoreOf(s) }), t.failure(ctx, "reading scores", err)
 }
 
 // LockRatings locks ratings by number.

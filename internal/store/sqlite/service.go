@@ -593,7 +593,7 @@ func (s *Store) ranked(ctx context.Context, list func(*Queries) ([]int64, error)
 		if err != nil {
 			return err
 		}
-		ratings, err := readRatings(ctx, q, numbers)
+		ratings, err := scoredRatings(ctx, q, numbers)
 		if err != nil {
 			return err
 		}

@@ -50,7 +50,11 @@ func (t *tx) do(ctx context.Context, what string, f func(context.Context) error)
 // Lock returns the ratings and voters with those ids.
 func (t *tx) Lock(ctx context.Context, nfts, voters []string) (ratings []store.Rating, vs []store.Voter, err error) {
 	err = t.do(ctx, "locking ratings and voters", func(ctx context.Context) error {
-		if ratings, err = findRatings(ctx, t.q, nfts); err != nil {
+		numbers, err := numbersOf(ctx, t.q, nfts)
+		if err != nil {
+			return err
+		}
+		if ratings, err = readRatings(ctx, t.q, numbers); err != nil {
 			return err
 		}
 		vs, err = findVoters(ctx, t.q, voters)
@@ -59,10 +63,22 @@ func (t *tx) Lock(ctx context.Context, nfts, voters []string) (ratings []store.R
 	return ratings, vs, err
 }
 
+// Scores returns the scores of NFTs by number.
+func (t *tx) Scores(ctx context.Context, nfts []int64) (scores []store.Score, err error) {
+	err = t.do(ctx, "reading scores", func(ctx context.Context) error {
+		found, err := t.q.scoresByNumber(ctx, jsonNumbers(inOrder(nfts)))
+		for i := range found {
+			scores = append(scores, toScore(&found[i]))
+		}
+		return err
+	})
+	return scores, err
+}
+
 // LockRatings returns the ratings with those numbers.
 func (t *tx) LockRatings(ctx context.Context, nfts []int64) (ratings []store.Rating, err error) {
 	err = t.do(ctx, "locking ratings", func(ctx context.Context) error {
-		ratings, err = readRatings(ctx, t.q, nfts)
+		ratings, err = scoredRatings(ctx, t.q, nfts)
 		return err
 	})
 	return ratings, err

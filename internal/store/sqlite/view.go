@@ -36,7 +36,11 @@ func found(err error) error {
 
 // Ratings returns the ratings with those ids.
 func (v *view) Ratings(ctx context.Context, ids []string) ([]store.Rating, error) {
-	out, err := findRatings(ctx, v.q, ids)
+	numbers, err := numbersOf(ctx, v.q, ids)
+	if err != nil {
+		return nil, doing("looking up NFTs", err)
+	}
+	out, err := scoredRatings(ctx, v.q, numbers)
 	return out, doing("reading ratings", err)
 }
 
@@ -137,7 +141,7 @@ func (v *view) AllRatings(ctx context.Context) iter.Seq2[store.Rating, error] {
 		if err != nil || len(numbers) == 0 {
 			return nil, err
 		}
-		return readRatings(ctx, v.q, numbers)
+		return scoredRatings(ctx, v.q, numbers)
 	})
 }
 
@@ -229,7 +233,7 @@ func top(ctx context.Context, q *Queries, collection *string, limit int64) ([]st
 	if err != nil {
 		return nil, err
 	}
-	ratings, err := readRatings(ctx, q, ranking)
+	ratings, err := scoredRatings(ctx, q, ranking)
 	if err != nil {
 		return nil, err
 	}
@@ -365,7 +369,8 @@ func (v *view) Counts(ctx context.Context) (store.Counts, error) {
 
 // What follows serves transactions and views alike.
 
-func findRatings(ctx context.Context, q *Queries, ids []string) ([]store.Rating, error) {
+// numbersOf returns the numbers of those NFTs that are registered.
+func numbersOf(ctx context.Context, q *Queries, ids []string) ([]int64, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
@@ -373,32 +378,32 @@ func findRatings(ctx context.Context, q *Queries, ids []string) ([]store.Rating,
 	if err != nil {
 		return nil, err
 	}
-	numbers, err := q.nftNumbers(ctx, set)
-	if err != nil {
-		return nil, err
-	}
-	return readRatings(ctx, q, numbers)
+	return q.nftNumbers(ctx, set)
 }
 
-// readRatings returns ratings with their scores by ascending number.
+// readRatings returns ratings, without their scores, by ascending number.
 func readRatings(ctx context.Context, q *Queries, nfts []int64) ([]store.Rating, error) {
 	if len(nfts) == 0 {
 		return nil, nil
 	}
-	nfts = slices.Compact(slices.Sorted(slices.Values(nfts)))
-	set := jsonNumbers(nfts)
-	found, err := q.ratingsByNumber(ctx, set)
+	found, err := q.ratingsByNumber(ctx, jsonNumbers(inOrder(nfts)))
 	if err != nil {
 		return nil, err
 	}
-	scores, err := q.scoresByNumber(ctx, set)
+	return convert(found, func(r *ratingsByNumberRow) store.Rating { return toRating(&r.RatingRow, r.ID) }), nil
+}
+
+// scoredRatings returns ratings with their scores by ascending number.
+func scoredRatings(ctx context.Context, q *Queries, nfts []int64) ([]store.Rating, error) {
+	out, err := readRatings(ctx, q, nfts)
+	if err != nil || len(out) == 0 {
+		return nil, err
+	}
+	scores, err := q.scoresByNumber(ctx, jsonNumbers(inOrder(nfts)))
 	if err != nil {
 		return nil, err
 	}
-	out := make([]store.Rating, len(found))
-	for i := range found {
-		out[i] = toRating(&found[i].RatingRow, found[i].ID)
-		// Both are in the order of the set.
+	for i := range out { // both are in the order of the set
 		if len(scores) > 0 && scores[0].Nft == out[i].NFT {
 			s := toScore(&scores[0])
 			out[i].Score = &s
@@ -409,6 +414,11 @@ func readRatings(ctx context.Context, q *Queries, nfts []int64) ([]store.Rating,
 		return nil, fmt.Errorf("NFT number %d has a score and no rating", scores[0].Nft)
 	}
 	return out, nil
+}
+
+// inOrder returns numbers in ascending order, each once.
+func inOrder(numbers []int64) []int64 {
+	return slices.Compact(slices.Sorted(slices.Values(numbers)))
 }
 
 func findVoters(ctx context.Context, q *Queries, ids []string) ([]store.Voter, error) {
@@ -445,7 +455,7 @@ func findVotes(ctx context.Context, q *Queries, keys []string) ([]store.Vote, er
 }
 
 func standings(ctx context.Context, q *Queries, nfts []int64) ([]store.Standing, error) {
-	ratings, err := readRatings(ctx, q, nfts)
+	ratings, err := scoredRatings(ctx, q, nfts)
 	if err != nil || len(ratings) == 0 {
 		return nil, err
 	}

@@ -444,19 +444,24 @@ func testLock(t *testing.T, open opener) {
 		})
 	})
 
-	t.Run("with the score", func(t *testing.T) {
-		s := score(all.Ratings[1], 12.34, 56.78, 3)
+	t.Run("scores", func(t *testing.T) {
+		scored := all.Ratings[1]
+		s := score(scored, 12.34, 56.78, 3)
 		f.apply(&store.Changes{Scores: []store.Score{s}})
-		want := all.Ratings[1]
-		want.Score = &s
 		f.update(func(ctx context.Context, tx store.Tx) error {
-			ratings, _, err := tx.Lock(ctx, []string{want.ID}, nil)
+			ratings, _, err := tx.Lock(ctx, []string{scored.ID}, nil)
 			if err != nil {
 				return err
 			}
-			same(t, "Lock", []store.Rating{want}, ratings)
-			ratings, err = tx.LockRatings(ctx, []int64{want.NFT})
-			same(t, "LockRatings", []store.Rating{want}, ratings)
+			same(t, "Lock, without the score", []store.Rating{scored}, ratings)
+			scores, err := tx.Scores(ctx, []int64{all.Ratings[3].NFT, scored.NFT, all.Ratings[0].NFT, 1 << 40})
+			if err != nil {
+				return err
+			}
+			same(t, "Scores", []store.Score{s}, scores)
+			scored.Score = &s
+			ratings, err = tx.LockRatings(ctx, []int64{scored.NFT})
+			same(t, "LockRatings", []store.Rating{scored}, ratings)
 			return err
 		})
 	})
