@@ -9,10 +9,11 @@ import (
 )
 
 // connector opens connections that keep every statement prepared and count
-// what they execute.
+// what they execute, and counts them.
 type connector struct {
 	driver.Connector
 	statements *atomic.Int64
+	opened     *atomic.Int64
 }
 
 // driverConn is what the driver's connections can do beyond driver.Conn.
@@ -39,6 +40,7 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("the SQLite driver's connection %T lacks methods", inner), inner.Close())
 	}
+	c.opened.Add(1)
 	return &conn{driverConn: dc, prepared: make(map[string]*prepared), statements: c.statements}, nil
 }
 

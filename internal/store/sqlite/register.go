@@ -24,6 +24,9 @@ func (s *Store) PutNFTs(ctx context.Context, nfts []store.NFT, overwrite bool, n
 				q: q, overwrite: overwrite, now: micros(now),
 				collections: make(map[string]int64), counters: make(map[counterKey]int64),
 			}
+			if overwrite {
+				s.ratings.clear() // NFTs may move to other collections
+			}
 			return r.put(chunk)
 		})
 		if err != nil {

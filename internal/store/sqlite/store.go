@@ -77,6 +77,8 @@ type Store struct {
 	readers    *sql.DB
 	statements atomic.Int64
 	folding    atomic.Pointer[scoring.Folding] // once they are known
+	writers    atomic.Int64                    // connections of writer so far
+	ratings    ratings                         // of the writing connection
 }
 
 var _ store.Store = (*Store)(nil)
@@ -104,11 +106,11 @@ func open(ctx context.Context, path string, more url.Values) (*Store, error) {
 		return nil, fmt.Errorf("opening %s: %w: %s is not a folder", path, store.ErrUnavailable, filepath.Dir(abs))
 	}
 	s := &Store{path: abs}
-	if s.writer, err = s.connect(commonSettings, writerSettings, more); err != nil {
+	if s.writer, err = s.connect(&s.writers, commonSettings, writerSettings, more); err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
 	s.writer.SetMaxOpenConns(1)
-	if s.readers, err = s.connect(commonSettings, readerSettings, more); err != nil {
+	if s.readers, err = s.connect(new(atomic.Int64), commonSettings, readerSettings, more); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening %s: %w", path, err), s.writer.Close())
 	}
 	s.readers.SetMaxOpenConns(maxReaders)
@@ -137,12 +139,12 @@ func (s *Store) greet(ctx context.Context) error {
 	}
 }
 
-func (s *Store) connect(settings ...url.Values) (*sql.DB, error) {
+func (s *Store) connect(opened *atomic.Int64, settings ...url.Values) (*sql.DB, error) {
 	c, err := driver.NewConnector(dsn(s.path, settings...))
 	if err != nil {
 		return nil, err
 	}
-	return sql.OpenDB(connector{Connector: c, statements: &s.statements}), nil
+	return sql.OpenDB(connector{Connector: c, statements: &s.statements, opened: opened}), nil
 }
 
 // Close closes all connections. The last one to close a file also empties its
@@ -238,8 +240,9 @@ func (s *Store) Durability(ctx context.Context) ([]store.Durability, error) {
 
 // Update runs f in one transaction that has the write lock from its start.
 func (s *Store) Update(ctx context.Context, f func(store.Tx) error) error {
-	return s.write(ctx, func(q *Queries) error {
-		t := &tx{store: s, q: q}
+	t := &tx{store: s}
+	return s.writeThen(ctx, func(q *Queries) error {
+		t.q = q
 		defer t.endRaw()
 		if err := f(t); err != nil {
 			return err
@@ -247,13 +250,19 @@ func (s *Store) Update(ctx context.Context, f func(store.Tx) error) error {
 		// SQLite ends a transaction by itself on some errors, so one that f
 		// ignored must not be followed by a commit.
 		return t.failed
-	})
+	}, func() { s.ratings.keep(t.written) })
 }
 
 // write runs f in a transaction of the writing connection. Its statements are
 // short and run without the context (see tx); waiting for the connection and
 // for the write lock ends with it.
 func (s *Store) write(ctx context.Context, f func(*Queries) error) error {
+	return s.writeThen(ctx, f, func() {})
+}
+
+// writeThen is write, and calls then once f's changes are committed, before
+// another transaction begins.
+func (s *Store) writeThen(ctx context.Context, f func(*Queries) error, then func()) error {
 	c, err := s.writer.Conn(ctx)
 	if err != nil {
 		return doing("waiting for the writing connection", err)
@@ -275,9 +284,11 @@ func (s *Store) write(ctx context.Context, f func(*Queries) error) error {
 		return err
 	}
 	if _, err := c.ExecContext(context.Background(), `COMMIT`); err != nil {
+		s.ratings.clear() // it may be committed after all
 		return doing("committing", err)
 	}
 	committed = true
+	then()
 	return nil
 }
 

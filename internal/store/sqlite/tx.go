@@ -25,6 +25,9 @@ type tx struct {
 	failed error   // the first failure: the transaction cannot be trusted then
 	last   int64   // vote number reserved last, 0 for none
 	raw    *sql.Tx // the transaction as lent by RawTx
+
+	synced  bool                    // the store's kept ratings hold for this transaction
+	written map[int64]*store.Rating // rows that it read or wrote, by NFT, to be kept once it is committed
 }
 
 // endRaw takes back what RawTx lent. Nothing else ends with it.
@@ -50,11 +53,7 @@ func (t *tx) do(ctx context.Context, what string, f func(context.Context) error)
 // Lock returns the ratings and voters with those ids.
 func (t *tx) Lock(ctx context.Context, nfts, voters []string) (ratings []store.Rating, vs []store.Voter, err error) {
 	err = t.do(ctx, "locking ratings and voters", func(ctx context.Context) error {
-		numbers, err := numbersOf(ctx, t.q, nfts)
-		if err != nil {
-			return err
-		}
-		if ratings, err = readRatings(ctx, t.q, numbers); err != nil {
+		if ratings, err = t.lockRatings(ctx, nfts); err != nil {
 			return err
 		}
 		vs, err = findVoters(ctx, t.q, voters)
@@ -180,7 +179,10 @@ func (t *tx) Apply(ctx context.Context, c *store.Changes) error {
 				return each("vote", c.Votes, func(v *store.Vote) error { return t.q.insertVote(ctx, fromVote(v)) })
 			},
 			func() error {
-				return each("rating", c.Ratings, func(r *store.Rating) error { return one(t.q.updateRating(ctx, fromRating(r))) })
+				return each("rating", c.Ratings, func(r *store.Rating) error {
+					t.wrote(r)
+					return one(t.q.updateRating(ctx, fromRating(r)))
+				})
 			},
 			func() error {
 				return each("voter", c.Voters, func(v *store.Voter) error { return one(t.q.updateVoter(ctx, fromVoter(v, folding))) })
