@@ -131,6 +131,7 @@ func explanations() map[string]string {
 		"trigger.high_activity":       "many votes in a short time",
 		"trigger.high_activity_votes": "votes that are many, 2 to 5",
 		"trigger.high_activity_in":    "the time in which they are, such as 24h",
+		"trigger.voter_cap_per_hour":  "super and FIRE votes of one voter that compute at once in an hour, 0 for no cap; others make their NFTs due",
 
 		"batch":                    "The regular runs that compute what no vote has triggered.",
 		"batch.every":              "length of a window; runs begin on the clock",

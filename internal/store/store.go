@@ -182,7 +182,8 @@ type Voter struct {
 	Number int64
 	ID     string
 	scoring.Voter
-	LastVote int64 // number of the latest vote folded in, 0 for none
+	Allowance trigger.Allowance
+	LastVote  int64 // number of the latest vote folded in, 0 for none
 }
 
 // Vote is a row of the log. Matchups have A and B; all others only A.
