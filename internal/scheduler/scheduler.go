@@ -56,17 +56,9 @@ type Options struct {
 	VotesWaiting func() int       // in this process's ledger
 	Process      string           // name of this process, unique
 	Cores        int              // of the database's machine, for sessions per core; 0: not known
-	Upkeep       Upkeep           // zero fields: defaults
 	Observer     Observer         // none
 	Now          func() time.Time // time.Now
 	Log          *slog.Logger
-}
-
-// Upkeep says how long logs are kept and how often they are trimmed.
-type Upkeep struct {
-	Every    time.Duration `koanf:"every" json:"every"`       // 10 minutes
-	Activity time.Duration `koanf:"activity" json:"activity"` // 90 days
-	History  time.Duration `koanf:"history" json:"history"`   // 0: for ever
 }
 
 const (
@@ -102,12 +94,6 @@ func New(o Options) *Scheduler {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Upkeep.Every <= 0 {
-		o.Upkeep.Every = 10 * time.Minute
-	}
-	if o.Upkeep.Activity <= 0 {
-		o.Upkeep.Activity = 90 * 24 * time.Hour
 	}
 	return &Scheduler{Options: o}
 }
@@ -208,8 +194,9 @@ func (s *Scheduler) startBatch(ctx context.Context) error {
 }
 
 func (s *Scheduler) startUpkeep(ctx context.Context) error {
+	keep := s.Settings().Upkeep
 	s.mu.Lock()
-	window, due := batch.Settings{Every: s.Upkeep.Every}.ToRun(s.lastUpkeep, s.Now())
+	window, due := keep.ToRun(s.lastUpkeep, s.Now())
 	s.mu.Unlock()
 	if !due {
 		return nil

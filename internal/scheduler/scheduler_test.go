@@ -29,6 +29,7 @@ type world struct {
 	store  store.Service
 	policy *publish.Policy
 	batch  batch.Settings
+	upkeep batch.Upkeep
 
 	mu     sync.Mutex // guards what follows
 	fault  func(nfts []int64) error
@@ -52,7 +53,7 @@ func inWorld(t *testing.T, n int, f func(*world)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := &world{t: t, store: st, policy: publish.Default(version), batch: batch.Defaults(), pauses: map[settings.Subject]settings.Pause{}}
+		w := &world{t: t, store: st, policy: publish.Default(version), batch: batch.Defaults(), upkeep: batch.DefaultUpkeep(), pauses: map[settings.Subject]settings.Pause{}}
 		var nfts []store.NFT
 		for i := range n {
 			nfts = append(nfts, store.NFT{ID: fmt.Sprintf("n%03d", i), Collection: fmt.Sprintf("c%d", i%2)})
@@ -112,7 +113,7 @@ func (w *world) process(name string) (*scheduler.Scheduler, *queue) {
 		Settings: func() *settings.InForce {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			return &settings.InForce{Policy: w.policy, Batch: w.batch, Batches: w.pauses[settings.Batches]}
+			return &settings.InForce{Policy: w.policy, Batch: w.batch, Upkeep: w.upkeep, Batches: w.pauses[settings.Batches]}
 		},
 	})
 	if err := s.Start(context.Background()); err != nil {
@@ -515,6 +516,62 @@ func TestUpkeepTrimsTheLog(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Upkeep goes by the settings in force: nothing old of any log is left, and
+// what they keep longer is.
+func TestUpkeepGoesByTheSettings(t *testing.T) {
+	const day = 24 * time.Hour
+	inWorld(t, 10, func(w *world) {
+		w.rate("again", 10)
+		a, _ := w.process("a")
+		time.Sleep(time.Hour)
+		w.stop(a)
+		points := func() (n int) {
+			counts, err := counted(w.store)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return int(counts.History)
+		}
+		if len(w.runs("")) < 6 || points() < 10 {
+			t.Fatalf("%d runs, %d points", len(w.runs("")), points())
+		}
+		first := time.Now()
+		time.Sleep(20 * day)
+		upkeep := func() {
+			b, _ := w.process("b")
+			time.Sleep(11 * time.Minute)
+			w.stop(b)
+		}
+		upkeep()
+		if n := len(w.runs("")); n < 8 {
+			t.Errorf("%d runs are left", n)
+		}
+		w.upkeep.Runs = 14 * day
+		upkeep()
+		for _, r := range w.runs("") {
+			if !r.EndedAt.IsZero() && r.EndedAt.Before(first) {
+				t.Errorf("a run is left that ended at %v", r.EndedAt)
+			}
+		}
+		if n := points(); n < 10 {
+			t.Errorf("%d points are left", n)
+		}
+		w.upkeep.History = 10 * day
+		upkeep()
+		if n := points(); n > 1 { // the last may stay for its number
+			t.Errorf("%d points are left", n)
+		}
+	})
+}
+
+func counted(st store.Store) (c store.Counts, err error) {
+	err = st.View(context.Background(), func(v store.View) (err error) {
+		c, err = v.Counts(context.Background())
+		return err
+	})
+	return c, err
 }
 
 func TestLongPauseIsPaidOnce(t *testing.T) {

@@ -69,9 +69,9 @@ type Service interface {
 	// visible come.
 	StreamEnd(ctx context.Context) (Position, error)
 
-	// Trim deletes up to limit activity entries and up to limit history points
-	// that are older than the times given, and says how many.
-	Trim(ctx context.Context, activityBefore, historyBefore time.Time, limit int) (activity, history int64, err error)
+	// Trim deletes up to limit rows of each log that are older than the times
+	// given, and says how many. The latest run stays.
+	Trim(ctx context.Context, before Before, limit int) (Trimmed, error)
 
 	// Pages for people; all by index, keyset-paged.
 	ListNFTs(ctx context.Context, q NFTQuery) ([]Ranked, error)
@@ -91,6 +91,13 @@ type Service interface {
 	// Health reads the database's own signs of strain.
 	Health(ctx context.Context) (Health, error)
 }
+
+// Before are the times before which the rows of each log are deleted; nothing
+// is before the zero Time. Runs count from their end: those that run stay.
+type Before struct{ Activity, History, Runs time.Time }
+
+// Trimmed are numbers of deleted rows.
+type Trimmed struct{ Activity, History, Runs int64 }
 
 // Wanted says how many candidates of each list are wanted.
 type Wanted struct {

@@ -21,6 +21,7 @@ func RunService(t *testing.T, open func(t *testing.T) store.Service) {
 		{"Keys", testKeys},
 		{"Stream", testStream},
 		{"Trim", testTrim},
+		{"TrimRuns", testTrimRuns},
 		{"ListNFTs", testListNFTs},
 		{"Search", testSearch},
 		{"Leaderboard", testLeaderboard},

@@ -166,10 +166,9 @@ func testTrim(t *testing.T, open opener) {
 			}
 			return base.Add(time.Duration(minute) * time.Minute)
 		}
-		activity, history, err := s.Trim(t.Context(), at(activityMinute), at(historyMinute), limit)
-		if err != nil || activity != wantActivity || history != wantHistory {
-			t.Errorf("Trim deleted %d and %d, %v; want %d and %d", activity, history, err, wantActivity, wantHistory)
-		}
+		got, err := s.Trim(t.Context(), store.Before{Activity: at(activityMinute), History: at(historyMinute)}, limit)
+		s.must(err)
+		s.same("deleted", store.Trimmed{Activity: wantActivity, History: wantHistory}, got)
 	}
 	trim(-1, -1, 100, 0, 0)
 	trim(5, -1, 3, 3, 0)
