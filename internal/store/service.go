@@ -81,8 +81,8 @@ type Service interface {
 	// or of a voter on an NFT, by number; below number before where that is not 0.
 	VotesOf(ctx context.Context, nft, voter int64, before int64, limit int) ([]Vote, error)
 
-	// PutSettings stores the values of settings with their audit entries, and
-	// logs the activity, in one transaction.
+	// PutSettings stores the values of settings (JSON) with their audit entries,
+	// each From what it replaces, and logs the activity, in one transaction.
 	PutSettings(ctx context.Context, changes []SettingChange, log Activity) error
 	// SettingsVersion returns a number that every change of a setting raises.
 	SettingsVersion(ctx context.Context) (int64, error)

@@ -86,8 +86,6 @@ type Store interface {
 	// PutRejects records rejected import rows; a row rejected before (same
 	// source and line) is replaced.
 	PutRejects(ctx context.Context, rejects []Reject) error
-	// PutSetting stores the value of a setting (JSON) with its audit entry.
-	PutSetting(ctx context.Context, s SettingChange) error
 
 	Close() error
 }

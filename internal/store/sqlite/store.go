@@ -451,12 +451,6 @@ func (s *Store) PutRejects(ctx context.Context, rejects []store.Reject) error {
 	return doing("recording rejected rows", err)
 }
 
-// PutSetting stores a setting with its audit entry.
-func (s *Store) PutSetting(ctx context.Context, c store.SettingChange) error {
-	err := s.write(ctx, func(q *Queries) error { return changeSetting(ctx, q, &c) })
-	return doing(fmt.Sprintf("storing setting %q", c.Name), err)
-}
-
 func changeSetting(ctx context.Context, q *Queries, c *store.SettingChange) error {
 	from, err := q.settingValue(ctx, c.Name)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {

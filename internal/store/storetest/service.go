@@ -27,6 +27,7 @@ func RunService(t *testing.T, open func(t *testing.T) store.Service) {
 		{"Leaderboard", testLeaderboard},
 		{"ListActivity", testListActivity},
 		{"VotesOf", testVotesOf},
+		{"Settings", testSettings},
 		{"SettingsVersion", testSettingsVersion},
 		{"State", testState},
 	} {
