@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"net/http"
 	"os"
 	"os/exec"
 	"os/user"
@@ -42,6 +43,7 @@ func TestFullDisk(t *testing.T) {
 		c.more(100)
 		back := limitFiles(t, p)
 		c.turnedAway(40)
+		eventually(t, "the process not to be ready", func() bool { return a.status(p, "/readyz") == http.StatusServiceUnavailable })
 		var list struct{ Items []struct{ ID string } }
 		a.call(p, "GET", "/nfts?limit=5", nil, &list)
 		if len(list.Items) != 5 {

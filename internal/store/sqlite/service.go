@@ -434,15 +434,6 @@ func (s *Store) SettingsVersion(ctx context.Context) (int64, error) {
 	return version, doing("reading the version of the settings", err)
 }
 
-// Ping checks that the file is there and can be read. That it is full or
-// read-only shows when something is written.
-func (s *Store) Ping(ctx context.Context) error {
-	if _, err := os.Stat(s.path); err != nil {
-		return fmt.Errorf("reaching the database: %w: %w", store.ErrUnavailable, err)
-	}
-	return s.read(ctx, "reaching the database", func(*Queries) error { return nil })
-}
-
 // Health returns the size of the file and its WAL. There are no sessions.
 func (s *Store) Health(context.Context) (store.Health, error) {
 	var size int64

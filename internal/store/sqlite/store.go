@@ -77,6 +77,7 @@ type Store struct {
 	readers    *sql.DB
 	statements atomic.Int64
 	folding    atomic.Pointer[scoring.Folding] // once they are known
+	refused    atomic.Bool                     // a write failed, and no Ping has succeeded since
 }
 
 var _ store.Store = (*Store)(nil)
@@ -253,12 +254,17 @@ func (s *Store) Update(ctx context.Context, f func(store.Tx) error) error {
 // write runs f in a transaction of the writing connection. Its statements are
 // short and run without the context (see tx); waiting for the connection and
 // for the write lock ends with it.
-func (s *Store) write(ctx context.Context, f func(*Queries) error) error {
+func (s *Store) write(ctx context.Context, f func(*Queries) error) (err error) {
 	c, err := s.writer.Conn(ctx)
 	if err != nil {
 		return doing("waiting for the writing connection", err)
 	}
 	defer c.Close()
+	defer func() {
+		if errors.Is(classify(err), store.ErrUnavailable) {
+			s.refused.Store(true)
+		}
+	}()
 	committed := false
 	defer func() {
 		if !committed { // also when f panics
