@@ -76,7 +76,7 @@ type Scheduler struct {
 	cancel context.CancelFunc
 
 	mu         sync.Mutex // guards what follows
-	lastBatch  time.Time  // start of the last window with a run, as far as known
+	lastBatch  time.Time  // start of the window whose run was begun, or found, last
 	lastUpkeep time.Time
 	looked     bool // the two above were read from the store
 	pacing     batch.State
@@ -187,9 +187,7 @@ func (s *Scheduler) startBatch(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if window.Start.After(s.lastBatch) {
-		s.lastBatch = window.Start
-	}
+	s.lastBatch = window.Start
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -33,6 +34,7 @@ type world struct {
 
 	mu     sync.Mutex // guards what follows
 	fault  func(nfts []int64) error
+	ahead  time.Duration // of the processes' clocks
 	pauses map[settings.Subject]settings.Pause
 }
 
@@ -109,7 +111,7 @@ func (w *world) process(name string) (*scheduler.Scheduler, *queue) {
 	w.t.Helper()
 	q := &queue{asked: map[scheduler.Step]bool{}}
 	s := scheduler.New(scheduler.Options{
-		Store: &flaky{Service: w.store, world: w}, Queue: q, Process: name,
+		Store: &flaky{Service: w.store, world: w}, Queue: q, Process: name, Now: w.now,
 		Settings: func() *settings.InForce {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -129,6 +131,20 @@ func (w *world) stop(schedulers ...*scheduler.Scheduler) {
 			w.t.Error(err)
 		}
 	}
+}
+
+// now is the time that the processes' clocks show.
+func (w *world) now() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Now().Add(w.ahead)
+}
+
+// jump sets the processes' clocks ahead of time, or back with a negative d.
+func (w *world) jump(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ahead = d
 }
 
 func (w *world) pause(p settings.Pause) {
@@ -572,6 +588,75 @@ func counted(st store.Store) (c store.Counts, err error) {
 		return err
 	})
 	return c, err
+}
+
+// windows returns the windows of the batches that were begun, in that order.
+func (w *world) windows() (names []string) {
+	for _, r := range slices.Backward(w.runs(store.BatchRun)) {
+		names = append(names, r.Window)
+	}
+	return names
+}
+
+// The clock goes wrong by months for a while, also where a process starts then
+// or afterwards: the windows of the right time have their runs, each one.
+func TestClockFarAhead(t *testing.T) {
+	inWorld(t, 3, func(w *world) {
+		begin := time.Now()
+		hour := func(ahead time.Duration, n int) string {
+			return begin.Add(ahead + time.Duration(n)*time.Hour).UTC().Format(time.RFC3339)
+		}
+		const months = 100 * 24 * time.Hour
+		a, _ := w.process("a")
+		b, _ := w.process("b")
+		time.Sleep(90 * time.Minute)
+		w.jump(months)
+		time.Sleep(time.Hour)
+		c, _ := w.process("c")
+		time.Sleep(time.Minute)
+		w.stop(c)
+		w.jump(0)
+		time.Sleep(time.Minute)
+		w.stop(a, b)
+		d, _ := w.process("d")
+		time.Sleep(2 * time.Hour)
+		w.stop(d)
+		want := []string{hour(0, 0), hour(0, 1), hour(months, 1), hour(months, 2), hour(0, 2), hour(0, 3), hour(0, 4)}
+		if got := w.windows(); !slices.Equal(got, want) {
+			t.Errorf("batches of %v\nwant %v", got, want)
+		}
+		for _, r := range w.runs("") {
+			if r.State != store.RunDone {
+				t.Errorf("%s of %s is %s", r.Kind, r.Window, r.State)
+			}
+		}
+	})
+}
+
+// A clock that is set back goes through windows that had their runs, which do
+// not have another.
+func TestClockSetBack(t *testing.T) {
+	for _, back := range []time.Duration{time.Second, 20 * time.Minute, 70 * time.Minute, 5 * time.Hour} {
+		t.Run(back.String(), func(t *testing.T) {
+			inWorld(t, 3, func(w *world) {
+				begin := time.Now()
+				a, _ := w.process("a")
+				time.Sleep(6*time.Hour + 10*time.Minute)
+				w.jump(-back)
+				time.Sleep(time.Minute)
+				b, _ := w.process("b")
+				time.Sleep(2*time.Hour + back)
+				w.stop(a, b)
+				var want []string
+				for n := range 9 {
+					want = append(want, begin.Add(time.Duration(n)*time.Hour).UTC().Format(time.RFC3339))
+				}
+				if got := w.windows(); !slices.Equal(got, want) {
+					t.Errorf("batches of %v\nwant %v", got, want)
+				}
+			})
+		})
+	}
 }
 
 func TestLongPauseIsPaidOnce(t *testing.T) {
