@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"net/http"
 	"os"
-	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strconv"
@@ -21,19 +20,7 @@ func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	database := "sqlite:" + filepath.Join(t.TempDir(), "poa.db")
 	a := api{t, web(t), makeKeys(t, database)}
-	// With the signal blocked a write beyond the limit fails, as on a full
-	// disk; otherwise it would end the process.
-	cmd := command(t, database, lively, "--block-signal=XFSZ", program, "serve", "--listen", "127.0.0.1:0")
-	env, err := exec.LookPath("env")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Path = env
-	p, err := launch(cmd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	watch(t, p)
+	p := serve(t, database, lively...)
 	a.register(p, 100)
 	a.pauseTriggers(p)
 	c := newCrowd(a, 8, 100, p)
