@@ -148,7 +148,9 @@ func (c *demoCommand) play(ctx context.Context, m *Main, l *ledger.Ledger, game 
 		}
 		doc.Live++
 		for _, t := range answers[0].Triggered {
-			doc.Triggered[string(t.Reason)]++
+			if t.Deferred == "" {
+				doc.Triggered[string(t.Reason)]++
+			}
 			c.tell(m, &vote, &t)
 		}
 	}
@@ -196,6 +198,8 @@ func (c *demoCommand) tell(m *Main, v *ledger.Vote, t *ledger.Triggered) {
 	score := "no score any more"
 	if t.Score != nil {
 		score = fmt.Sprintf("POA %.2f", t.Score.POA)
+	} else if t.Deferred != "" {
+		score = t.Deferred
 	}
 	m.printf("%s  %-8s by %s  %-20s  %s, %s priority: %s\n", m.Now().Format(time.TimeOnly), voteWord(v), short(v.Voter), t.NFT, reasonText(t.Decision), t.Priority, score)
 }

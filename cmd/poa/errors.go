@@ -160,11 +160,16 @@ var hints = [...]struct {
 	{context.DeadlineExceeded, unreachable},
 }
 
+const pooled = "there is a pooler in transaction mode before the database: add default_query_exec_mode=exec to the database URL " +
+	"(jobs are then polled for), or give it a direct one; if the pooler follows prepared statements set serve.poll_jobs"
+
 // postgresHints are by SQLSTATE.
 var postgresHints = map[string]string{
 	"28P01": "check the user name and password in the database URL",
 	"28000": "check the user name in the database URL, and that pg_hba.conf lets it in",
 	"3D000": "create the database first: createdb NAME",
+	"42P05": pooled, // prepared statement exists
+	"26000": pooled, // or does not
 	"42501": "grant the user the rights to use, and for poa migrate to create, tables in the database",
 	"53300": "the server has no connection left: raise max_connections or stop other programs",
 	"57P03": "the server is starting or stopping: run it again in a moment",

@@ -20,6 +20,7 @@ type tables interface {
 	scheduler.Queue
 	Migrate(ctx context.Context) error
 	Migrated(ctx context.Context) (bool, error)
+	Present(ctx context.Context) (bool, error)
 }
 
 // jobQueue is the queue behind the scheduler, with what is to be closed after

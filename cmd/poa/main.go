@@ -22,6 +22,9 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	// A write beyond a limit of the file's size then fails like one on a full
+	// disk, instead of ending the program.
+	signal.Ignore(syscall.SIGXFSZ)
 	m := &Main{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.Environ(), Args: os.Args[1:], Now: time.Now}
 	os.Exit(m.Run(ctx))
 }

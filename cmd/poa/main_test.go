@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io"
 	"net/url"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"poa/internal/store/postgres/pgtest"
@@ -191,6 +193,31 @@ func TestSignal(t *testing.T) {
 	_ = cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != exitFailure || !strings.Contains(errs.String(), "error: interrupted") {
 		t.Errorf("exit code %d, standard error:\n%s", code, errs.String())
+	}
+}
+
+// TestFileSizeLimit: a limit of the size of files is an error like a full disk,
+// not the end of the program in the middle of its work.
+func TestFileSizeLimit(t *testing.T) {
+	cmd := exec.Command("sh", "-c", `ulimit -f 400; exec "$0" "$@"`, program(t), "sample", "--database", "sqlite:"+filepath.Join(t.TempDir(), "poa.db"))
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != exitFailure {
+		t.Fatalf("it ended with %v\n%s", err, stderr.String())
+	}
+	if !strings.Contains(stderr.String(), "error:") || !strings.Contains(stderr.String(), "that the disk is not full") {
+		t.Errorf("standard error:\n%s", stderr.String())
+	}
+}
+
+func TestPoolerHint(t *testing.T) {
+	for _, code := range []string{"42P05", "26000"} {
+		err := fmt.Errorf("reading: %w", &pgconn.PgError{Code: code})
+		if hint := (&Main{}).hint(err); !strings.Contains(hint, "default_query_exec_mode=exec") || !strings.Contains(hint, "serve.poll_jobs") {
+			t.Errorf("%s: %s", code, hint)
+		}
 	}
 }
 

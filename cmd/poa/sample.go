@@ -55,6 +55,9 @@ func (c *sampleCommand) Run(ctx context.Context, m *Main) (err error) {
 func (d *sampleDoc) cast(ctx context.Context, m *Main, l *ledger.Ledger, votes []ledger.Vote) error {
 	p := m.progress("votes", int64(len(votes)))
 	defer p.end()
+	for i := range votes {
+		votes[i].Trusted = true // months of them arrive now
+	}
 	for part := range slices.Chunk(votes, 20) {
 		answers, err := l.Submit(ctx, part)
 		if err != nil {

@@ -54,8 +54,10 @@ const (
 	stopWithin   = 10 * time.Second
 	noticeFor    = time.Second
 	answerWithin = 6 * time.Second
-	// readyFor is how long the answer of /readyz is kept.
+	// readyFor is how long the answer of /readyz is kept, and jobsFor how long
+	// that the job queue has its table.
 	readyFor = time.Second
+	jobsFor  = 5 * time.Second
 )
 
 func (c *serveCommand) Run(ctx context.Context, m *Main) error {
@@ -182,7 +184,7 @@ func (m *Main) newService(ctx context.Context) (*service, error) {
 		Store: s.store, Queue: s.queue, Settings: s.settings.Current, VotesWaiting: s.ledger.Waiting,
 		Process: processName(), Cores: m.databaseCores(), Now: m.Now, Observer: s.metrics, Log: m.log,
 	})
-	s.ready = readiness{store: s.store, now: m.Now}
+	s.ready = readiness{store: s.store, jobs: s.queue.Present, now: m.Now}
 	handler, err := s.handler(m, version.Version)
 	if err != nil {
 		return nil, errors.Join(err, s.ledger.Close(ctx))
@@ -308,12 +310,14 @@ func (s *service) stop() error {
 // readiness answers /readyz: whether this process can serve.
 type readiness struct {
 	store    store.Service
+	jobs     func(context.Context) (bool, error) // whether the job queue has its table
 	now      func() time.Time
 	draining atomic.Bool
 
 	mu      sync.Mutex // guards what follows, and is held while looking
 	checked time.Time
-	reason  string // why it is not ready, "" where it is
+	reason  string    // why it is not ready, "" where it is
+	jobsAt  time.Time // when the job queue was last seen to have its table
 }
 
 func (r *readiness) ServeHTTP(w http.ResponseWriter, q *http.Request) {
@@ -356,6 +360,24 @@ func (r *readiness) reasonNow(ctx context.Context) string {
 	case have != want:
 		return fmt.Sprintf("the database has schema version %d; this program works with version %d", have, want)
 	}
+	return r.jobsNow(ctx)
+}
+
+// jobsNow looks for the table of the job queue: without it votes are taken, and
+// no run begins.
+func (r *readiness) jobsNow(ctx context.Context) string {
+	now := r.now()
+	if !r.jobsAt.IsZero() && now.Sub(r.jobsAt) < jobsFor {
+		return ""
+	}
+	there, err := r.jobs(ctx)
+	switch {
+	case err != nil:
+		return "the tables of the job queue cannot be read"
+	case !there:
+		return "the tables of the job queue are missing: poa migrate"
+	}
+	r.jobsAt = now
 	return ""
 }
 

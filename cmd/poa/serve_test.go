@@ -18,7 +18,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"poa/internal/store/postgres/pgtest"
+	"poa/internal/store/sqlite"
 )
 
 // onBoth runs a test on a fresh database of each kind.
@@ -184,6 +187,46 @@ func TestServe(t *testing.T) {
 		}
 		poa(t, database, "verify")
 	})
+}
+
+// TestReadinessLooksForTheJobQueue takes the table of the job queue away and
+// gives it back.
+func TestReadinessLooksForTheJobQueue(t *testing.T) {
+	onBoth(t, func(t *testing.T, database string) {
+		s := serve(t, database)
+		s.want(200, "GET", "/readyz", "", "")
+		execute(t, database, "ALTER TABLE river_job RENAME TO away")
+		s.until("GET", "/readyz", "", func(status int, body string) bool {
+			return status == http.StatusServiceUnavailable && strings.Contains(body, "job queue")
+		})
+		execute(t, database, "ALTER TABLE away RENAME TO river_job")
+		s.until("GET", "/readyz", "", func(status int, _ string) bool { return status == http.StatusOK })
+		s.stop()
+	})
+}
+
+// execute runs a statement on a database, beside what serves it.
+func execute(t *testing.T, database, statement string) {
+	t.Helper()
+	if path, ok := strings.CutPrefix(database, "sqlite:"); ok {
+		db, err := sqlite.OpenPlain(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestStopWithVotesInFlight ends a service while many clients vote: every

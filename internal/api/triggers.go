@@ -42,6 +42,7 @@ type triggersDoc struct {
 	HighActivity      bool      `json:"high_activity"`
 	HighActivityVotes int       `json:"high_activity_votes"`
 	HighActivityIn    float64   `json:"high_activity_in_seconds"`
+	VoterCapPerHour   int64     `json:"voter_cap_per_hour" doc:"Super and FIRE votes of one voter that compute at once in an hour, 0 for no cap"`
 }
 
 type checksDoc struct {
@@ -77,6 +78,7 @@ func (s *server) getTriggers(context.Context, *struct{}) (*out[triggersDoc], err
 	d := triggersDoc{
 		Paused: asPause(in.Triggers, s.Now()), Super: r.Super, Fire: r.Fire, Milestone: r.Milestone, Milestones: r.Milestones, MilestoneHighFrom: r.MilestoneHighFrom,
 		HighActivity: r.HighActivity, HighActivityVotes: r.HighActivityVotes, HighActivityIn: r.HighActivityIn.Seconds(),
+		VoterCapPerHour: r.VoterCapPerHour,
 	}
 	if d.Milestones == nil {
 		d.Milestones = []int64{}

@@ -197,6 +197,8 @@ func dueReason(c Candidate, _ time.Time) string {
 		why = "FIRE vote"
 	case trigger.HighActivity:
 		why = "high activity"
+	case trigger.VoterCap:
+		why = "super or FIRE vote over its voter's cap"
 	case "":
 		why = "no reason recorded"
 	}

@@ -97,7 +97,7 @@ func (s Settings) Validate() error {
 	c.within("niceness", s.Niceness, 0, maxNiceness)
 	c.within("new_share", s.NewShare, 0, 1)
 	c.whole("longest_wait_every", int64(s.LongestWaitEvery), 1, maxSize)
-	c.duration("old_after", s.OldAfter, time.Minute, 10*365*24*time.Hour)
+	c.duration("old_after", s.OldAfter, time.Minute, longest)
 	c.whole("aging_votes", s.AgingVotes, 1, math.MaxInt32)
 	c.that("mode", s.Mode == Fixed || s.Mode == Adaptive, "must be %s or %s, is %q", Fixed, Adaptive, s.Mode)
 

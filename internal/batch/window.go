@@ -23,23 +23,32 @@ func (s Settings) Current(now time.Time) Window {
 // Next returns the first window that begins after now.
 func (s Settings) Next(now time.Time) Window { return s.Current(s.Current(now).End) }
 
-// ToRun returns the window whose run is to begin now, where last is the start
-// of the last window that ran (zero for none). It is false where there is
-// none. After downtime it is the current window alone, however many were
-// missed, and those before it never run.
+// ToRun returns the window whose run is to begin now, unless it has had one,
+// where last is the start of the window that a run was begun for, or found,
+// last (zero for none). It is false where there is none. After downtime it is
+// the current window alone, however many were missed, and those before it never
+// run.
 //
-// A window at or before last never runs again, whatever the clock does: after
-// the clock jumped back nothing runs until it has passed last. See Following
-// for when that is.
+// While last is the window after the current one, the clock has jumped back a
+// little, and nothing runs until it has passed last. A last that is later still
+// comes from a clock that was wrong then or is wrong now. It says nothing: the
+// current window is the one to run. That may be a window which the clock has
+// been in before, so the caller must know which have had a run.
 func (s Settings) ToRun(last, now time.Time) (Window, bool) {
 	w := s.Current(now)
-	return w, w.Start.After(last)
+	return w, w.Start.After(last) || s.wrong(last, now)
+}
+
+// wrong reports whether last lies so far ahead of now that one of them was told
+// by a clock that was wrong.
+func (s Settings) wrong(last, now time.Time) bool {
+	return last.Sub(s.Current(now).Start) > s.Every
 }
 
 // Following returns the next window to run, after the one that ToRun returns:
-// the first that begins after both now and last.
+// the first that begins after both now and last, where last says something.
 func (s Settings) Following(last, now time.Time) Window {
-	if last.After(now) {
+	if last.After(now) && !s.wrong(last, now) {
 		return s.Next(last)
 	}
 	return s.Next(now)

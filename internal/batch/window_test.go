@@ -57,8 +57,10 @@ func TestToRun(t *testing.T) {
 		{"ran already", "2026-07-01T10:00:00Z", "2026-07-01T10:20:00Z", "", "2026-07-01T11:00:00Z", 0},
 		{"on time", "2026-07-01T10:00:00Z", "2026-07-01T11:00:00Z", "2026-07-01T11:00:00Z", "2026-07-01T12:00:00Z", 0},
 		{"caught up once after three days", "2026-06-28T10:00:00Z", "2026-07-01T10:59:59Z", "2026-07-01T10:00:00Z", "2026-07-01T11:00:00Z", 71},
-		{"the clock jumped back", "2026-07-01T10:00:00Z", "2026-07-01T07:30:00Z", "", "2026-07-01T11:00:00Z", 0},
-		{"and into the last window", "2026-07-01T10:00:00Z", "2026-07-01T10:00:01Z", "", "2026-07-01T11:00:00Z", 0},
+		{"the clock jumped back into the last window", "2026-07-01T10:00:00Z", "2026-07-01T10:00:01Z", "", "2026-07-01T11:00:00Z", 0},
+		{"into the one before", "2026-07-01T10:00:00Z", "2026-07-01T09:00:00Z", "", "2026-07-01T11:00:00Z", 0},
+		{"further", "2026-07-01T10:00:00Z", "2026-07-01T08:59:59Z", "2026-07-01T08:00:00Z", "2026-07-01T09:00:00Z", 0},
+		{"the clock was years ahead", "2031-01-01T05:00:00Z", "2026-07-01T07:30:00Z", "2026-07-01T07:00:00Z", "2026-07-01T08:00:00Z", 0},
 		{"the interval was longer before", "2026-06-29T00:00:00Z", "2026-06-29T00:30:00Z", "", "2026-06-29T01:00:00Z", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -82,31 +84,37 @@ func TestToRun(t *testing.T) {
 	}
 }
 
-// A clock that goes forward and back, downtime and changes of the interval:
-// windows run in ascending order and never twice, each while the clock is in
-// it, and none is forgotten: one runs whenever Following said so.
+// A clock that goes forward and back, now and then by years, downtime and
+// changes of the interval: the window that runs is the one the clock is in, one
+// has its run or the next one has unless the clock was in it before, and none
+// is forgotten: one runs whenever Following said so.
 func TestWindowsRunOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := Defaults()
 		now := clock("2026-07-01T10:20:00Z")
 		var last time.Time
+		had := map[string]bool{} // names of the windows that have had a run
 		for range rapid.IntRange(1, 60).Draw(t, "ticks") {
 			now = now.Add(time.Duration(rapid.Int64Range(-int64(5*time.Hour), int64(9*time.Hour)).Draw(t, "jump")))
+			now = now.AddDate(rapid.SampledFrom([]int{0, 0, 0, 0, 0, 4, -4}).Draw(t, "years"), 0, 0)
 			if rapid.IntRange(0, 9).Draw(t, "change") == 0 {
 				s.Every = rapid.SampledFrom([]time.Duration{time.Minute, 15 * time.Minute, time.Hour, 24 * time.Hour}).Draw(t, "every")
 			}
 			w, ok := s.ToRun(last, now)
 			if ok {
-				if !w.Start.After(last) || w.Start.After(now) || !w.End.After(now) || w.End.Sub(w.Start) != s.Every {
+				if w.Start.After(now) || !w.End.After(now) || w.End.Sub(w.Start) != s.Every {
 					t.Fatalf("after %v window %v to %v runs at %v", last, w.Start, w.End, now)
 				}
+				had[w.Name()] = true
 				last = w.Start
 				if again, ok := s.ToRun(last, now); ok {
 					t.Fatalf("window %s runs again", again.Name())
 				}
+			} else if ahead := last.Sub(w.Start); ahead < 0 || ahead > s.Every || !had[last.UTC().Format(time.RFC3339)] {
+				t.Fatalf("at %v nothing runs after %v", now, last)
 			}
 			following := s.Following(last, now)
-			if !following.Start.After(now) || !following.Start.After(last) {
+			if !following.Start.After(now) || !following.Start.After(last) || following.Start.Sub(now) > 2*s.Every {
 				t.Fatalf("following %s of last %v at %v", following.Name(), last, now)
 			}
 			if early, ok := s.ToRun(last, following.Start.Add(-1)); ok {

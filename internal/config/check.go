@@ -123,6 +123,7 @@ func (l *loader) validate(s *Settings) {
 	l.section("scoring.publishing", s.Scoring.Publishing.Validate())
 	l.section("trigger", s.Trigger.Validate())
 	l.section("batch", s.Batch.Validate())
+	l.section("upkeep", s.Upkeep.Validate())
 	l.atLeastOne("ledger.max_commit", int64(s.Ledger.MaxCommit))
 	l.atLeastOne("ledger.max_queue", int64(s.Ledger.MaxQueue))
 	l.section("access", s.Access.Validate())

@@ -19,6 +19,7 @@ type Settings struct {
 	Scoring  Scoring         `koanf:"scoring"`
 	Trigger  trigger.Rules   `koanf:"trigger"`
 	Batch    batch.Settings  `koanf:"batch"`
+	Upkeep   batch.Upkeep    `koanf:"upkeep"`
 	Ledger   Ledger          `koanf:"ledger"`
 	Serve    Serve           `koanf:"serve"`
 	Access   access.Settings `koanf:"access"`
@@ -69,6 +70,7 @@ func Default() Settings {
 		Scoring:  Scoring{Folding: scoring.DefaultFolding(), Publishing: scoring.DefaultPublishing()},
 		Trigger:  trigger.Defaults(),
 		Batch:    batch.Defaults(),
+		Upkeep:   batch.DefaultUpkeep(),
 		Ledger:   Ledger{MaxCommit: 1000, MaxQueue: 20000},
 		Serve:    Serve{Listen: "127.0.0.1:8080"},
 		Access:   access.Defaults(),
@@ -131,6 +133,7 @@ func explanations() map[string]string {
 		"trigger.high_activity":       "many votes in a short time",
 		"trigger.high_activity_votes": "votes that are many, 2 to 5",
 		"trigger.high_activity_in":    "the time in which they are, such as 24h",
+		"trigger.voter_cap_per_hour":  "super and FIRE votes of one voter that compute at once in an hour, 0 for no cap; others make their NFTs due",
 
 		"batch":                    "The regular runs that compute what no vote has triggered.",
 		"batch.every":              "length of a window; runs begin on the clock",
@@ -162,6 +165,12 @@ func explanations() map[string]string {
 		"batch.retry.first":  "wait after the first failure",
 		"batch.retry.factor": "factor by which each later wait is longer",
 		"batch.retry.tries":  "computations tried in all, before it stays on the failed list",
+
+		"upkeep":          "The regular runs that merge counters and delete what is old.",
+		"upkeep.every":    "length of a window; runs begin on the clock",
+		"upkeep.activity": "age at which activity is deleted",
+		"upkeep.history":  "age at which points of scores' histories are deleted; 0 keeps them for ever",
+		"upkeep.runs":     "time after their end when runs are deleted; those that run never are",
 
 		"ledger":            "The intake of votes.",
 		"ledger.max_commit": "votes that go into one commit at most",

@@ -1,8 +1,8 @@
 package e2e_test
 
 import (
+	"net/http"
 	"os"
-	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strconv"
@@ -20,19 +20,7 @@ func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	database := "sqlite:" + filepath.Join(t.TempDir(), "poa.db")
 	a := api{t, web(t), makeKeys(t, database)}
-	// With the signal blocked a write beyond the limit fails, as on a full
-	// disk; otherwise it would end the process.
-	cmd := command(t, database, lively, "--block-signal=XFSZ", program, "serve", "--listen", "127.0.0.1:0")
-	env, err := exec.LookPath("env")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Path = env
-	p, err := launch(cmd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	watch(t, p)
+	p := serve(t, database, lively...)
 	a.register(p, 100)
 	a.pauseTriggers(p)
 	c := newCrowd(a, 8, 100, p)
@@ -42,6 +30,7 @@ func TestFullDisk(t *testing.T) {
 		c.more(100)
 		back := limitFiles(t, p)
 		c.turnedAway(40)
+		eventually(t, "the process not to be ready", func() bool { return a.status(p, "/readyz") == http.StatusServiceUnavailable })
 		var list struct{ Items []struct{ ID string } }
 		a.call(p, "GET", "/nfts?limit=5", nil, &list)
 		if len(list.Items) != 5 {

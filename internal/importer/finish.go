@@ -160,6 +160,7 @@ func (imp *importing) record(ctx context.Context, votes []ledger.Vote, answered 
 		batch := make([]ledger.Vote, len(open))
 		for i, of := range open {
 			batch[i] = votes[of]
+			batch[i].Trusted = true
 		}
 		answers, err := imp.Ledger.Submit(ctx, batch)
 		if errors.Is(err, ledger.ErrBusy) {

@@ -10,20 +10,36 @@ import (
 	"poa/internal/store"
 )
 
+// lookUpShare is the part of the ledger's patience for which a commit whose
+// outcome is unknown is looked up. The votes behind it wait meanwhile, where
+// they would be told at once that the database is away; and "unknown, repeat
+// with the same key" is an answer that everybody can act on. A server that
+// restarts is back within it.
+const lookUpShare = 4
+
 // commit records a group of votes and answers all of them, whatever happens.
 //
 // What can pass is repeated within the ledger's patience: contention, a key
-// that another process committed meanwhile, a commit whose outcome is unknown.
-// Of anything else the group is bisected, so that a vote the database will not
-// take fails alone.
+// that another process committed meanwhile, for a shorter time a commit whose
+// outcome is unknown. Of anything else the group is bisected, so that a vote
+// the database will not take fails alone.
 func (l *Ledger) commit(group []*pending) {
-	deadline := l.now().Add(l.patience)
+	patience := l.patience
+	deadline := l.now().Add(patience)
 	unknown := false             // the outcome of an earlier attempt is unknown
+	var unsure Commit            // what such an attempt recorded, if it is in force
 	prior := map[string]Answer{} // by key: what such an attempt would have answered
 	for attempt := 0; ; attempt++ {
-		answers, err := l.attempt(group, prior)
+		tried, err := l.attempt(group, prior, patience)
+		answers := tried.answers
 		switch {
 		case err == nil:
+			if tried.found {
+				l.observer.Committed(unsure)
+			}
+			if tried.commit.Votes > 0 {
+				l.observer.Committed(tried.commit)
+			}
 			l.answer(group, answers)
 			return
 		case errors.Is(err, errMissing):
@@ -33,7 +49,14 @@ func (l *Ledger) commit(group []*pending) {
 		}
 		switch {
 		case errors.Is(err, store.ErrOutcomeUnknown):
-			unknown = true
+			if !unknown {
+				unknown = true
+				patience /= lookUpShare
+				deadline = l.now().Add(patience)
+			}
+			if !tried.found {
+				unsure = tried.commit
+			}
 			for i, p := range group {
 				if answers != nil && answers[i].Err == nil && !answers[i].Duplicate {
 					prior[p.vote.Key] = answers[i]
@@ -83,14 +106,22 @@ func (l *Ledger) giveUp(group []*pending, unknown bool, err error) {
 	l.refuse(group, &Error{CodeTryAgain, "", "not recorded, the database is too busy: repeat with the same key"})
 }
 
-// attempt folds the group in one transaction. On ErrOutcomeUnknown it returns,
-// with the error, what would have been answered.
-func (l *Ledger) attempt(group []*pending, prior map[string]Answer) (answers []Answer, err error) {
-	ctx, cancel := context.WithTimeout(l.ctx, l.patience)
+// attempted is what an attempt did, or on ErrOutcomeUnknown may have done.
+type attempted struct {
+	answers []Answer
+	commit  Commit
+	found   bool // an earlier attempt's commit, whose outcome was unknown: it recorded all
+}
+
+// attempt folds the group in one transaction, which may take as long as
+// patience. On another error than ErrOutcomeUnknown it did nothing.
+func (l *Ledger) attempt(group []*pending, prior map[string]Answer, patience time.Duration) (attempted, error) {
+	ctx, cancel := context.WithTimeout(l.ctx, patience)
 	defer cancel()
 	var f fold
+	var answers []Answer
 	began := l.now()
-	err = l.store.Update(ctx, func(tx store.Tx) (err error) {
+	err := l.store.Update(ctx, func(tx store.Tx) (err error) {
 		defer func() {
 			if r := recover(); r != nil {
 				err = fmt.Errorf("folding panicked: %v", r)
@@ -100,16 +131,14 @@ func (l *Ledger) attempt(group []*pending, prior map[string]Answer) (answers []A
 		answers, err = f.run(ctx, tx)
 		return err
 	})
-	if err == nil && len(f.sheet.Votes) > 0 {
-		l.observer.Committed(Commit{Votes: len(f.sheet.Votes), Took: l.now().Sub(began), Activity: f.sheet.Activity})
-	}
 	if err == nil || errors.Is(err, store.ErrOutcomeUnknown) {
-		return answers, err
+		commit := Commit{Votes: len(f.sheet.Votes), Took: l.now().Sub(began), Activity: f.sheet.Activity}
+		return attempted{answers, commit, len(f.told) > 0}, err
 	}
 	if ctx.Err() != nil {
 		err = fmt.Errorf("%w: no answer in time: %w", store.ErrContention, err)
 	}
-	return nil, err
+	return attempted{}, err
 }
 
 // ensure inserts the rating and voter rows that a group lacks, in a

@@ -25,6 +25,7 @@ import (
 	"poa/internal/store/postgres"
 	"poa/internal/store/postgres/pgtest"
 	"poa/internal/store/sqlite"
+	"poa/internal/trigger"
 	"poa/internal/verify"
 )
 
@@ -300,6 +301,9 @@ func (c *crowd) check(st store.Store) {
 		if inLog != len(c.acked) {
 			c.t.Errorf("%d votes in the log, %d acknowledged", inLog, len(c.acked))
 		}
+		if err := c.checkAllowances(ctx, v); err != nil {
+			return err
+		}
 		_, err := verify.Run(ctx, v, publish.Default(1), func(d verify.Difference) {
 			c.t.Errorf("%s: %s is %s, want %s", d.Subject, d.Field, d.Stored, d.Want)
 		})
@@ -308,6 +312,40 @@ func (c *crowd) check(st store.Store) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+}
+
+// checkAllowances compares what each voter has used of the cap with the log,
+// which is less than an hour long.
+func (c *crowd) checkAllowances(ctx context.Context, v store.View) error {
+	rules, urgent := trigger.Defaults(), map[int64]int64{}
+	fires := map[[2]int64]*scoring.Opinion{}
+	constants := scoring.Defaults()
+	for vote, err := range v.Log(ctx, 0) {
+		if err != nil {
+			return err
+		}
+		changed := false
+		if vote.Kind == scoring.Fire || vote.Kind == scoring.Unfire {
+			ref := [2]int64{vote.Voter, vote.A}
+			if fires[ref] == nil {
+				fires[ref] = &scoring.Opinion{}
+			}
+			voter, rating := constants.NewVoter(), constants.NewRating()
+			_, changed = constants.FoldOpinion(vote.Vote, &voter, &rating, fires[ref])
+		}
+		if _, ok := rules.Urgent(vote.Vote, changed); ok {
+			urgent[vote.Voter]++
+		}
+	}
+	for row, err := range v.AllVoters(ctx) {
+		if err != nil {
+			return err
+		}
+		if want := min(urgent[row.Number], rules.VoterCapPerHour); row.Allowance.Used != want {
+			c.t.Errorf("voter %s used %d of the cap, want %d", row.ID, row.Allowance.Used, want)
+		}
+	}
+	return nil
 }
 
 // setUp migrates a database and registers n NFTs.

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"poa/internal/ledger"
 	"poa/internal/scoring"
@@ -222,4 +225,47 @@ func (t *poisonedTx) Apply(ctx context.Context, c *store.Changes) error {
 		}
 	}
 	return t.Tx.Apply(ctx, c)
+}
+
+// TestUnknownOutcomeHoldsOthersUpForAWhile loses the database in the middle of
+// a commit: its votes are told that nobody knows, and those behind them that
+// they were not recorded, well before the patience for other troubles ends.
+func TestUnknownOutcomeHoldsOthersUpForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var state atomic.Int32 // 1: the next commit breaks the connection; 2: the database is away
+		g := newGame(t, func(_ *ledger.Options, st *store.Store) {
+			*st = &faulty{Store: *st, fault: func(at step) error {
+				switch {
+				case at == stepAnswer && state.CompareAndSwap(1, 2):
+					return store.ErrOutcomeUnknown
+				case at == stepBegin && state.Load() == 2:
+					return store.ErrUnavailable
+				}
+				return nil
+			}}
+		})
+		g.one(matchup("warm", "v", "n0", "n1", scoring.WinA)) // the rows exist
+		state.Store(1)
+		began := time.Now()
+		var first, second ledger.Answer
+		var wg sync.WaitGroup
+		wg.Go(func() { first = g.submit(matchup("first", "v", "n0", "n1", scoring.WinA))[0] })
+		time.Sleep(time.Second)
+		wg.Go(func() { second = g.submit(matchup("second", "v", "n0", "n1", scoring.WinA))[0] })
+		wg.Wait()
+		if took := time.Since(began); code(first.Err) != ledger.CodeUnknown || code(second.Err) != ledger.CodeTryAgain || took < 5*time.Second || took > 7*time.Second {
+			t.Errorf("after %v: %+v, %+v", took, first, second)
+		}
+		state.Store(0)
+		for i, a := range g.submit(matchup("first", "v", "n0", "n1", scoring.WinA), matchup("second", "v", "n0", "n1", scoring.WinA)) {
+			if a.Err != nil || a.Duplicate != (i == 0) {
+				t.Errorf("vote %d, repeated, answered %+v", i, a)
+			}
+		}
+		g.verify()
+		if err := g.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+		g.store.Close()
+	})
 }

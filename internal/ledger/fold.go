@@ -42,6 +42,7 @@ type fold struct {
 type causes struct {
 	reasons map[string]int
 	first   trigger.Decision // the most urgent, the earliest of equals
+	capped  bool             // there are votes over their voter's cap
 }
 
 func (f *fold) run(ctx context.Context, tx store.Tx) ([]Answer, error) {
@@ -228,6 +229,7 @@ func (f *fold) vote(i int, number int64) {
 	f.known[v.Key] = &f.sheet.Votes[len(f.sheet.Votes)-1]
 	f.sheet.Count(store.CountVoteKind+publish.KindName(v.Vote), 0, 1)
 	f.answers[i].Number = number
+	urgent, capped := f.overCap(&v, voter, changed)
 	for j, r := range nfts {
 		f.touch(r, number)
 		if v.Kind != scoring.Unfire {
@@ -235,12 +237,25 @@ func (f *fold) vote(i int, number int64) {
 		}
 		f.sheet.Count(store.CountVotes, r.Collection, r.Votes-before[j])
 		event := trigger.Event{
-			Vote: v.Vote, Changed: changed, VotesBefore: before[j], VotesAfter: r.Votes, Recent: r.Recent, ReceivedAt: f.now,
+			Vote: v.Vote, Changed: changed, VotesBefore: before[j], VotesAfter: r.Votes, Recent: r.Recent, ReceivedAt: f.now, Capped: capped,
 		}
 		if d, ok := f.policy.Rules.Decide(event); ok {
 			f.fire(i, r, d)
+		} else if capped {
+			f.cap(i, r, urgent)
 		}
 	}
+}
+
+// overCap reports whether a super or FIRE vote is over its voter's cap, and
+// which rule would hold otherwise; one that is not uses the allowance up by
+// one. While triggers are paused no vote computes, so none is counted.
+func (f *fold) overCap(v *Vote, voter *store.Voter, changed bool) (trigger.Decision, bool) {
+	d, ok := f.policy.Rules.Urgent(v.Vote, changed)
+	if !ok || v.Trusted || f.policy.TriggersPaused {
+		return d, false
+	}
+	return d, !f.policy.Rules.Allow(&voter.Allowance, f.now)
 }
 
 // isFresh reports whether the last vote of a locked row belongs to this
@@ -256,16 +271,28 @@ func (f *fold) touch(r *store.Rating, number int64) {
 	r.Version++
 }
 
-// fire notes that the vote at place i triggers a computation of r.
-func (f *fold) fire(i int, r *store.Rating, d trigger.Decision) {
+// causesOf returns the causes of r, to be added to.
+func (f *fold) causesOf(r *store.Rating) *causes {
 	if f.causes == nil {
 		f.causes = make(map[*store.Rating]*causes)
 	}
-	c := f.causes[r]
-	if c == nil {
-		c = &causes{reasons: make(map[string]int), first: d}
-		f.causes[r] = c
+	if f.causes[r] == nil {
+		f.causes[r] = &causes{reasons: make(map[string]int)}
 	}
+	return f.causes[r]
+}
+
+// cap notes that the vote at place i would trigger a computation of r, were it
+// not over its voter's cap.
+func (f *fold) cap(i int, r *store.Rating, d trigger.Decision) {
+	f.causesOf(r).capped = true
+	a := &f.answers[i]
+	a.Triggered = append(a.Triggered, Triggered{NFT: r.ID, Decision: d, Capped: true})
+}
+
+// fire notes that the vote at place i triggers a computation of r.
+func (f *fold) fire(i int, r *store.Rating, d trigger.Decision) {
+	c := f.causesOf(r)
 	if d.Priority > c.first.Priority {
 		c.first = d
 	}
@@ -307,8 +334,12 @@ func (f *fold) publish() {
 			}
 			continue
 		}
-		if f.policy.TriggersPaused {
-			f.sheet.Defer(r, c.first, pausedDetail, f.now)
+		if why := f.deferred(c); why != "" {
+			d := c.first
+			if c.capped {
+				d = trigger.Decision{Reason: trigger.VoterCap, Priority: trigger.High}
+			}
+			f.sheet.Defer(r, d, why, f.now)
 			f.policy.Wait(&f.sheet, r, f.now)
 			continue
 		}
@@ -319,16 +350,26 @@ func (f *fold) publish() {
 	for i := range f.answers {
 		for j := range f.answers[i].Triggered {
 			t := &f.answers[i].Triggered[j]
-			if f.policy.TriggersPaused {
-				t.Deferred = pausedDetail
-			} else {
-				t.Score = f.ratings[t.NFT].Score
+			r := f.ratings[t.NFT]
+			if t.Deferred = f.deferred(f.causes[r]); t.Deferred == "" {
+				t.Score, t.Capped = r.Score, false // another vote may have computed what was capped
 			}
 		}
 	}
 }
 
-const pausedDetail = "triggers are paused; the next batch takes it"
+// deferred returns why the computation that c asks for is put off, "" where it
+// is not.
+func (f *fold) deferred(c *causes) string {
+	switch {
+	case f.policy.TriggersPaused:
+		return "triggers are paused; the next batch takes it"
+	case len(c.reasons) == 0:
+		return fmt.Sprintf("the voter has had %d super and FIRE votes computed at once within an hour, the most that may be; the next batch takes it",
+			f.policy.Rules.VoterCapPerHour)
+	}
+	return ""
+}
 
 // changes gathers what the commit writes.
 func (f *fold) changes() *store.Changes {

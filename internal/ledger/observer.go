@@ -14,7 +14,8 @@ type Observer interface {
 	// Err is ErrBusy or ErrClosed for votes that were not taken, and the error
 	// of the caller's context for those whose caller left before their turn.
 	Answered(v *Vote, a *Answer)
-	// Committed is told of every commit that recorded votes.
+	// Committed is told of every commit that recorded votes, once it is known to
+	// be in force.
 	Committed(c Commit)
 }
 

@@ -76,3 +76,26 @@ func TestObserverIsToldOfEveryAnswerAndCommit(t *testing.T) {
 		t.Errorf("the observer was told %q", got)
 	}
 }
+
+// A commit whose outcome was unknown is told of once: where it is found to be
+// in force, and where it was lost and is repeated.
+func TestObserverIsToldOfCommitsThatWereUnsure(t *testing.T) {
+	for _, at := range []step{stepCommit, stepAnswer} {
+		for times := range 3 {
+			t.Run(fmt.Sprint(at, " ", times), func(t *testing.T) {
+				w := &watch{answers: map[string]string{}, activity: map[string]int{}}
+				var left atomic.Int32
+				g := newGame(t, func(o *ledger.Options, _ *store.Store) { o.Observer = w }, failing(at, store.ErrOutcomeUnknown, &left))
+				g.one(matchup("warm", "v", "n0", "n1", scoring.WinA)) // the rows exist
+				left.Store(int32(times))
+				g.submit(matchup("a", "v", "n0", "n1", scoring.WinA), super("b", "v", "n0", "n1", scoring.WinA))
+				if diff := cmp.Diff([]int{1, 2}, w.commits); diff != "" || left.Load() != 0 {
+					t.Errorf("commits (-want +got):\n%s", diff)
+				}
+				if diff := cmp.Diff(map[string]int{"computed super": 2}, w.activity); diff != "" {
+					t.Errorf("activity (-want +got):\n%s", diff)
+				}
+			})
+		}
+	}
+}

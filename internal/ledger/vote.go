@@ -19,6 +19,9 @@ type Vote struct {
 	Voter string // id
 	A     string // id of the NFT, or of the first NFT of a matchup
 	B     string // id of the second NFT of a matchup, "" for all other kinds
+	// Trusted votes come from records of the operator's own and not from a voter
+	// just now: many may arrive at once, and their voters' cap is not for them.
+	Trusted bool
 	scoring.Vote
 }
 
@@ -39,6 +42,7 @@ type Triggered struct {
 	// deferred (the NFT is due) or the NFT has no score.
 	Score    *store.Score
 	Deferred string // why the computation was put off, "" where it was not
+	Capped   bool   // it was put off because of the voter's cap
 }
 
 // Code names the reason of a refusal, for programs.

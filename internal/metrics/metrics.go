@@ -129,6 +129,7 @@ func (m *Metrics) zero() {
 	for _, reason := range []trigger.Reason{trigger.Super, trigger.Fire, trigger.Milestone, trigger.HighActivity} {
 		m.triggers.WithLabelValues(string(reason), "computed")
 		m.triggers.WithLabelValues(string(reason), "deferred")
+		m.triggers.WithLabelValues(string(reason), "capped")
 		m.computations.WithLabelValues(string(store.Incremental), string(reason))
 	}
 	for _, kind := range runKinds {
@@ -166,7 +167,9 @@ func (m *Metrics) Answered(v *ledger.Vote, a *ledger.Answer) {
 	m.votes.WithLabelValues(publish.KindName(v.Vote), outcome, code).Inc()
 	for i := range a.Triggered {
 		came := "computed"
-		if a.Triggered[i].Deferred != "" {
+		if a.Triggered[i].Capped {
+			came = "capped"
+		} else if a.Triggered[i].Deferred != "" {
 			came = "deferred"
 		}
 		m.triggers.WithLabelValues(string(a.Triggered[i].Reason), came).Inc()

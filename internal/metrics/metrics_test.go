@@ -152,7 +152,7 @@ func (p *process) do() {
 	}
 	super := trigger.Decision{Reason: trigger.Super, Priority: trigger.High}
 	vote(scoring.Matchup, false, ledger.Answer{Number: 1})
-	vote(scoring.Matchup, true, ledger.Answer{Number: 2, Triggered: []ledger.Triggered{{Decision: super}, {Decision: super, Deferred: "paused"}}})
+	vote(scoring.Matchup, true, ledger.Answer{Number: 2, Triggered: []ledger.Triggered{{Decision: super}, {Decision: super, Deferred: "paused"}, {Decision: super, Deferred: "over", Capped: true}}})
 	vote(scoring.Slider, false, ledger.Answer{Number: 1, Duplicate: true})
 	vote(scoring.Fire, false, ledger.Answer{Err: &ledger.Error{Code: ledger.CodeUnknownNFT}})
 	vote(99, false, ledger.Answer{Err: &ledger.Error{Code: ledger.CodeKind}})
@@ -187,6 +187,7 @@ func TestValues(t *testing.T) {
 			`poa_commit_duration_seconds_sum`: 0.03, `poa_commit_duration_seconds_count`: 1,
 			`poa_triggers_total{outcome="computed",reason="super"}`:      1,
 			`poa_triggers_total{outcome="deferred",reason="super"}`:      1,
+			`poa_triggers_total{outcome="capped",reason="super"}`:        1,
 			`poa_computations_total{basis="incremental",reason="super"}`: 1,
 			`poa_computations_total{basis="incremental",reason="fire"}`:  1,
 			`poa_computations_total{basis="exact",reason="backfill"}`:    11,

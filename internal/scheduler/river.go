@@ -88,6 +88,16 @@ func (q *River[D, T]) Migrated(ctx context.Context) (bool, error) {
 	return result.OK, nil
 }
 
+// Present reports whether River's table of jobs is there. It costs one small
+// read, where Migrated costs a transaction.
+func (q *River[D, T]) Present(ctx context.Context) (bool, error) {
+	there, err := q.driver.GetExecutor().TableExists(ctx, &riverdriver.TableExistsParams{Table: "river_job"})
+	if err != nil {
+		return false, fmt.Errorf("looking for the table of the job queue: %w", err)
+	}
+	return there, nil
+}
+
 // Insert asks for a step of a run.
 func (q *River[D, T]) Insert(ctx context.Context, s Step) error {
 	_, err := q.client.Insert(ctx, stepJob{s}, nil)

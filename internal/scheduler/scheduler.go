@@ -56,17 +56,9 @@ type Options struct {
 	VotesWaiting func() int       // in this process's ledger
 	Process      string           // name of this process, unique
 	Cores        int              // of the database's machine, for sessions per core; 0: not known
-	Upkeep       Upkeep           // zero fields: defaults
 	Observer     Observer         // none
 	Now          func() time.Time // time.Now
 	Log          *slog.Logger
-}
-
-// Upkeep says how long logs are kept and how often they are trimmed.
-type Upkeep struct {
-	Every    time.Duration `koanf:"every" json:"every"`       // 10 minutes
-	Activity time.Duration `koanf:"activity" json:"activity"` // 90 days
-	History  time.Duration `koanf:"history" json:"history"`   // 0: for ever
 }
 
 const (
@@ -84,7 +76,7 @@ type Scheduler struct {
 	cancel context.CancelFunc
 
 	mu         sync.Mutex // guards what follows
-	lastBatch  time.Time  // start of the last window with a run, as far as known
+	lastBatch  time.Time  // start of the window whose run was begun, or found, last
 	lastUpkeep time.Time
 	looked     bool // the two above were read from the store
 	pacing     batch.State
@@ -102,12 +94,6 @@ func New(o Options) *Scheduler {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Upkeep.Every <= 0 {
-		o.Upkeep.Every = 10 * time.Minute
-	}
-	if o.Upkeep.Activity <= 0 {
-		o.Upkeep.Activity = 90 * 24 * time.Hour
 	}
 	return &Scheduler{Options: o}
 }
@@ -201,15 +187,14 @@ func (s *Scheduler) startBatch(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if window.Start.After(s.lastBatch) {
-		s.lastBatch = window.Start
-	}
+	s.lastBatch = window.Start
 	return nil
 }
 
 func (s *Scheduler) startUpkeep(ctx context.Context) error {
+	keep := s.Settings().Upkeep
 	s.mu.Lock()
-	window, due := batch.Settings{Every: s.Upkeep.Every}.ToRun(s.lastUpkeep, s.Now())
+	window, due := keep.ToRun(s.lastUpkeep, s.Now())
 	s.mu.Unlock()
 	if !due {
 		return nil

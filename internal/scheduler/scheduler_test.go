@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -29,9 +30,11 @@ type world struct {
 	store  store.Service
 	policy *publish.Policy
 	batch  batch.Settings
+	upkeep batch.Upkeep
 
 	mu     sync.Mutex // guards what follows
 	fault  func(nfts []int64) error
+	ahead  time.Duration // of the processes' clocks
 	pauses map[settings.Subject]settings.Pause
 }
 
@@ -52,7 +55,7 @@ func inWorld(t *testing.T, n int, f func(*world)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := &world{t: t, store: st, policy: publish.Default(version), batch: batch.Defaults(), pauses: map[settings.Subject]settings.Pause{}}
+		w := &world{t: t, store: st, policy: publish.Default(version), batch: batch.Defaults(), upkeep: batch.DefaultUpkeep(), pauses: map[settings.Subject]settings.Pause{}}
 		var nfts []store.NFT
 		for i := range n {
 			nfts = append(nfts, store.NFT{ID: fmt.Sprintf("n%03d", i), Collection: fmt.Sprintf("c%d", i%2)})
@@ -108,11 +111,11 @@ func (w *world) process(name string) (*scheduler.Scheduler, *queue) {
 	w.t.Helper()
 	q := &queue{asked: map[scheduler.Step]bool{}}
 	s := scheduler.New(scheduler.Options{
-		Store: &flaky{Service: w.store, world: w}, Queue: q, Process: name,
+		Store: &flaky{Service: w.store, world: w}, Queue: q, Process: name, Now: w.now,
 		Settings: func() *settings.InForce {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			return &settings.InForce{Policy: w.policy, Batch: w.batch, Batches: w.pauses[settings.Batches]}
+			return &settings.InForce{Policy: w.policy, Batch: w.batch, Upkeep: w.upkeep, Batches: w.pauses[settings.Batches]}
 		},
 	})
 	if err := s.Start(context.Background()); err != nil {
@@ -128,6 +131,20 @@ func (w *world) stop(schedulers ...*scheduler.Scheduler) {
 			w.t.Error(err)
 		}
 	}
+}
+
+// now is the time that the processes' clocks show.
+func (w *world) now() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Now().Add(w.ahead)
+}
+
+// jump sets the processes' clocks ahead of time, or back with a negative d.
+func (w *world) jump(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ahead = d
 }
 
 func (w *world) pause(p settings.Pause) {
@@ -515,6 +532,131 @@ func TestUpkeepTrimsTheLog(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Upkeep goes by the settings in force: nothing old of any log is left, and
+// what they keep longer is.
+func TestUpkeepGoesByTheSettings(t *testing.T) {
+	const day = 24 * time.Hour
+	inWorld(t, 10, func(w *world) {
+		w.rate("again", 10)
+		a, _ := w.process("a")
+		time.Sleep(time.Hour)
+		w.stop(a)
+		points := func() (n int) {
+			counts, err := counted(w.store)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return int(counts.History)
+		}
+		if len(w.runs("")) < 6 || points() < 10 {
+			t.Fatalf("%d runs, %d points", len(w.runs("")), points())
+		}
+		first := time.Now()
+		time.Sleep(20 * day)
+		upkeep := func() {
+			b, _ := w.process("b")
+			time.Sleep(11 * time.Minute)
+			w.stop(b)
+		}
+		upkeep()
+		if n := len(w.runs("")); n < 8 {
+			t.Errorf("%d runs are left", n)
+		}
+		w.upkeep.Runs = 14 * day
+		upkeep()
+		for _, r := range w.runs("") {
+			if !r.EndedAt.IsZero() && r.EndedAt.Before(first) {
+				t.Errorf("a run is left that ended at %v", r.EndedAt)
+			}
+		}
+		if n := points(); n < 10 {
+			t.Errorf("%d points are left", n)
+		}
+		w.upkeep.History = 10 * day
+		upkeep()
+		if n := points(); n > 1 { // the last may stay for its number
+			t.Errorf("%d points are left", n)
+		}
+	})
+}
+
+func counted(st store.Store) (c store.Counts, err error) {
+	err = st.View(context.Background(), func(v store.View) (err error) {
+		c, err = v.Counts(context.Background())
+		return err
+	})
+	return c, err
+}
+
+// windows returns the windows of the batches that were begun, in that order.
+func (w *world) windows() (names []string) {
+	for _, r := range slices.Backward(w.runs(store.BatchRun)) {
+		names = append(names, r.Window)
+	}
+	return names
+}
+
+// The clock goes wrong by months for a while, also where a process starts then
+// or afterwards: the windows of the right time have their runs, each one.
+func TestClockFarAhead(t *testing.T) {
+	inWorld(t, 3, func(w *world) {
+		begin := time.Now()
+		hour := func(ahead time.Duration, n int) string {
+			return begin.Add(ahead + time.Duration(n)*time.Hour).UTC().Format(time.RFC3339)
+		}
+		const months = 100 * 24 * time.Hour
+		a, _ := w.process("a")
+		b, _ := w.process("b")
+		time.Sleep(90 * time.Minute)
+		w.jump(months)
+		time.Sleep(time.Hour)
+		c, _ := w.process("c")
+		time.Sleep(time.Minute)
+		w.stop(c)
+		w.jump(0)
+		time.Sleep(time.Minute)
+		w.stop(a, b)
+		d, _ := w.process("d")
+		time.Sleep(2 * time.Hour)
+		w.stop(d)
+		want := []string{hour(0, 0), hour(0, 1), hour(months, 1), hour(months, 2), hour(0, 2), hour(0, 3), hour(0, 4)}
+		if got := w.windows(); !slices.Equal(got, want) {
+			t.Errorf("batches of %v\nwant %v", got, want)
+		}
+		for _, r := range w.runs("") {
+			if r.State != store.RunDone {
+				t.Errorf("%s of %s is %s", r.Kind, r.Window, r.State)
+			}
+		}
+	})
+}
+
+// A clock that is set back goes through windows that had their runs, which do
+// not have another.
+func TestClockSetBack(t *testing.T) {
+	for _, back := range []time.Duration{time.Second, 20 * time.Minute, 70 * time.Minute, 5 * time.Hour} {
+		t.Run(back.String(), func(t *testing.T) {
+			inWorld(t, 3, func(w *world) {
+				begin := time.Now()
+				a, _ := w.process("a")
+				time.Sleep(6*time.Hour + 10*time.Minute)
+				w.jump(-back)
+				time.Sleep(time.Minute)
+				b, _ := w.process("b")
+				time.Sleep(2*time.Hour + back)
+				w.stop(a, b)
+				var want []string
+				for n := range 9 {
+					want = append(want, begin.Add(time.Duration(n)*time.Hour).UTC().Format(time.RFC3339))
+				}
+				if got := w.windows(); !slices.Equal(got, want) {
+					t.Errorf("batches of %v\nwant %v", got, want)
+				}
+			})
+		})
+	}
 }
 
 func TestLongPauseIsPaidOnce(t *testing.T) {

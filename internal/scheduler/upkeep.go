@@ -3,12 +3,12 @@ package scheduler
 import (
 	"context"
 	"fmt"
-	"time"
 
+	"poa/internal/batch"
 	"poa/internal/store"
 )
 
-// trimStep is the number of log entries deleted in one transaction.
+// trimStep is the number of rows of a log deleted in one transaction.
 const trimStep = 1000
 
 // upkeep merges counters and trims the logs in small steps, with a pause as
@@ -18,13 +18,15 @@ func (t *step) upkeep(ctx context.Context) error {
 		return fmt.Errorf("merging counters: %w", err)
 	}
 	for {
-		began := t.Now()
-		activity, history, err := t.Store.Trim(ctx, began.Add(-t.Upkeep.Activity), t.historyBefore(began), trimStep)
+		began, keep := t.Now(), t.Settings().Upkeep
+		trimmed, err := t.Store.Trim(ctx, store.Before{
+			Activity: batch.Kept(keep.Activity, began), History: batch.Kept(keep.History, began), Runs: batch.Kept(keep.Runs, began),
+		}, trimStep)
 		if err != nil {
 			return fmt.Errorf("trimming the logs: %w", err)
 		}
-		t.run.Done += activity + history
-		if activity < trimStep && history < trimStep {
+		t.run.Done += trimmed.Activity + trimmed.History + trimmed.Runs
+		if max(trimmed.Activity, trimmed.History, trimmed.Runs) < trimStep {
 			return t.end(ctx, store.RunDone, "")
 		}
 		now := t.Now()
@@ -34,13 +36,4 @@ func (t *step) upkeep(ctx context.Context) error {
 			return err
 		}
 	}
-}
-
-// historyBefore returns the time before which history is deleted: the zero
-// time, which no point is before, where it is kept for ever.
-func (t *step) historyBefore(now time.Time) time.Time {
-	if t.Upkeep.History <= 0 {
-		return time.Time{}
-	}
-	return now.Add(-t.Upkeep.History)
 }

@@ -14,6 +14,7 @@ import (
 type InForce struct {
 	Policy   *publish.Policy
 	Batch    batch.Settings
+	Upkeep   batch.Upkeep
 	Batches  Pause // of batches and backfills
 	Triggers Pause // reflected in Policy.TriggersPaused
 }

@@ -167,7 +167,7 @@ func (s *Service) reload(ctx context.Context) error {
 		return err
 	}
 	next := &state{config: c, version: version, InForce: InForce{
-		Batch: c.Batch, Batches: pauses[Batches], Triggers: pauses[Triggers],
+		Batch: c.Batch, Upkeep: c.Upkeep, Batches: pauses[Batches], Triggers: pauses[Triggers],
 		Policy: &publish.Policy{
 			Constants: constants, Version: scoringVersion, Rules: c.Trigger,
 			TriggersPaused: pauses[Triggers].On(s.Now()), AgingVotes: c.Batch.AgingVotes,
@@ -216,7 +216,7 @@ func (s *Service) Changeable(name string) error {
 		return fmt.Errorf("is no setting")
 	case strings.HasPrefix(name, "scoring.folding."):
 		return store.ErrFoldingFixed
-	case !slices.ContainsFunc([]string{"scoring.publishing.", "trigger.", "batch."}, func(p string) bool { return strings.HasPrefix(name, p) }):
+	case !slices.ContainsFunc([]string{"scoring.publishing.", "trigger.", "batch.", "upkeep."}, func(p string) bool { return strings.HasPrefix(name, p) }):
 		return fmt.Errorf("belongs to each process by itself; set it in its config file, environment or flags and restart it")
 	case values[i].Source.Layer != config.FromDefault && values[i].Source.Layer != config.FromDatabase:
 		return fmt.Errorf("is set by %s, which wins; change it there", values[i].Source)

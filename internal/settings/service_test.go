@@ -73,6 +73,7 @@ func TestChangesAreInForceEverywhereAndAudited(t *testing.T) {
 		version := a.Current().Policy.Version
 		err := change(t, a, "livelier", map[string]string{
 			"trigger.milestones": "[3, 9]", "batch.every": `"15m"`, "scoring.publishing.elo_weight": "0.5", "scoring.publishing.slider_weight": "0.2",
+			"upkeep.history": `"720h"`,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -81,8 +82,9 @@ func TestChangesAreInForceEverywhereAndAudited(t *testing.T) {
 		<-changed
 		for _, s := range []*settings.Service{a, b} {
 			in := s.Current()
-			if in.Batch.Every != 15*time.Minute || len(in.Policy.Rules.Milestones) != 2 || in.Policy.Constants.EloWeight != 0.5 || in.Policy.Version != version+1 {
-				t.Errorf("in force: %+v %+v", in.Batch, in.Policy)
+			if in.Batch.Every != 15*time.Minute || len(in.Policy.Rules.Milestones) != 2 || in.Policy.Constants.EloWeight != 0.5 || in.Policy.Version != version+1 ||
+				in.Upkeep.History != 720*time.Hour {
+				t.Errorf("in force: %+v %+v %+v", in.Batch, in.Upkeep, in.Policy)
 			}
 		}
 		b.Stop()
@@ -91,7 +93,7 @@ func TestChangesAreInForceEverywhereAndAudited(t *testing.T) {
 			audit, err = v.SettingChanges(context.Background(), 10)
 			return err
 		})
-		if err != nil || len(audit) != 4 || audit[0].Who != "ada" || audit[0].Why != "livelier" {
+		if err != nil || len(audit) != 5 || audit[0].Who != "ada" || audit[0].Why != "livelier" {
 			t.Errorf("audit %+v, %v", audit, err)
 		}
 		activity, err := st.ListActivity(context.Background(), store.ActivityQuery{Limit: 10})
@@ -117,6 +119,7 @@ func TestChangesThatAreRefused(t *testing.T) {
 		"out of range":     {map[string]string{"batch.new_share": "2"}, "x", []string{"batch.new_share"}},
 		"not together":     {map[string]string{"scoring.publishing.elo_weight": "0.9"}, "x", []string{"sum to 1"}},
 		"wrong type":       {map[string]string{"batch.every": `"soon"`}, "x", []string{"batch.every", "duration"}},
+		"runs too short":   {map[string]string{"upkeep.runs": `"24h"`}, "x", []string{"upkeep.runs", "336h"}},
 		"no reason":        {map[string]string{"batch.every": `"15m"`}, " ", []string{"why"}},
 		"nothing":          {nil, "x", []string{"at least one"}},
 		"one of two":       {map[string]string{"batch.every": `"15m"`, "batch.new_share": "-1"}, "x", []string{"batch.new_share"}},

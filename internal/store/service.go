@@ -69,9 +69,9 @@ type Service interface {
 	// visible come.
 	StreamEnd(ctx context.Context) (Position, error)
 
-	// Trim deletes up to limit activity entries and up to limit history points
-	// that are older than the times given, and says how many.
-	Trim(ctx context.Context, activityBefore, historyBefore time.Time, limit int) (activity, history int64, err error)
+	// Trim deletes up to limit rows of each log that are older than the times
+	// given, and says how many. The latest run stays.
+	Trim(ctx context.Context, before Before, limit int) (Trimmed, error)
 
 	// Pages for people; all by index, keyset-paged.
 	ListNFTs(ctx context.Context, q NFTQuery) ([]Ranked, error)
@@ -81,8 +81,8 @@ type Service interface {
 	// or of a voter on an NFT, by number; below number before where that is not 0.
 	VotesOf(ctx context.Context, nft, voter int64, before int64, limit int) ([]Vote, error)
 
-	// PutSettings stores the values of settings with their audit entries, and
-	// logs the activity, in one transaction.
+	// PutSettings stores the values of settings (JSON) with their audit entries,
+	// each From what it replaces, and logs the activity, in one transaction.
 	PutSettings(ctx context.Context, changes []SettingChange, log Activity) error
 	// SettingsVersion returns a number that every change of a setting raises.
 	SettingsVersion(ctx context.Context) (int64, error)
@@ -91,6 +91,13 @@ type Service interface {
 	// Health reads the database's own signs of strain.
 	Health(ctx context.Context) (Health, error)
 }
+
+// Before are the times before which the rows of each log are deleted; nothing
+// is before the zero Time. Runs count from their end: those that run stay.
+type Before struct{ Activity, History, Runs time.Time }
+
+// Trimmed are numbers of deleted rows.
+type Trimmed struct{ Activity, History, Runs int64 }
 
 // Wanted says how many candidates of each list are wanted.
 type Wanted struct {

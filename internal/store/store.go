@@ -86,8 +86,6 @@ type Store interface {
 	// PutRejects records rejected import rows; a row rejected before (same
 	// source and line) is replaced.
 	PutRejects(ctx context.Context, rejects []Reject) error
-	// PutSetting stores the value of a setting (JSON) with its audit entry.
-	PutSetting(ctx context.Context, s SettingChange) error
 
 	Close() error
 }
@@ -187,7 +185,8 @@ type Voter struct {
 	Number int64
 	ID     string
 	scoring.Voter
-	LastVote int64 // number of the latest vote folded in, 0 for none
+	Allowance trigger.Allowance
+	LastVote  int64 // number of the latest vote folded in, 0 for none
 }
 
 // Vote is a row of the log. Matchups have A and B; all others only A.

@@ -162,3 +162,45 @@ func FuzzDecide(f *testing.F) {
 		}
 	})
 }
+
+// Whatever the times at which a voter's votes arrive, no hour holds more than
+// twice the cap of those allowed, none holds more than the cap counted from the
+// first that was, and somebody who stays below the cap is never held back.
+func TestAllowanceKeepsTheCap(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rules := trigger.Defaults()
+		rules.VoterCapPerHour = rapid.Int64Range(1, 5).Draw(t, "cap")
+		var a trigger.Allowance
+		var arrived, allowed []time.Time
+		now := noon
+		for range rapid.IntRange(1, 80).Draw(t, "votes") {
+			now = now.Add(time.Duration(rapid.SampledFrom([]int{0, 1, 5, 20, 59, 60, 61}).Draw(t, "minutes")) * time.Minute)
+			ok := rules.Allow(&a, now)
+			if inHour(arrived, now) < rules.VoterCapPerHour && !ok {
+				t.Fatalf("held back at %v with %v before", now, arrived)
+			}
+			arrived = append(arrived, now)
+			if !ok {
+				continue
+			}
+			allowed = append(allowed, now)
+			if n := inHour(allowed, now); n > 2*rules.VoterCapPerHour {
+				t.Fatalf("%d allowed in the hour to %v, the cap is %d", n, now, rules.VoterCapPerHour)
+			}
+			if n := int64(len(allowed)) - countBefore(allowed, a.Since); n != a.Used || n > rules.VoterCapPerHour {
+				t.Fatalf("%d allowed since %v, kept are %d, the cap is %d", n, a.Since, a.Used, rules.VoterCapPerHour)
+			}
+		}
+	})
+}
+
+// inHour counts the times in the hour that ends with t.
+func inHour(times []time.Time, t time.Time) int64 {
+	return int64(len(times)) - countBefore(times, t.Add(-time.Hour+1))
+}
+
+// countBefore counts the ascending times before t.
+func countBefore(times []time.Time, t time.Time) int64 {
+	n, _ := slices.BinarySearchFunc(times, t, time.Time.Compare)
+	return int64(n)
+}

@@ -21,6 +21,10 @@ const (
 	HighActivity Reason = "high_activity"
 )
 
+// VoterCap is why a computation is owed after a super or FIRE vote over its
+// voter's cap. No rule returns it.
+const VoterCap Reason = "voter_cap"
+
 // Priority orders the computations that are owed.
 type Priority uint8
 
@@ -50,14 +54,17 @@ type Rules struct {
 	HighActivity      bool          `koanf:"high_activity" json:"high_activity"`
 	HighActivityVotes int           `koanf:"high_activity_votes" json:"high_activity_votes"` // 2 to RecentKept
 	HighActivityIn    time.Duration `koanf:"high_activity_in" json:"high_activity_in"`       // window, ending with the vote
+	VoterCapPerHour   int64         `koanf:"voter_cap_per_hour" json:"voter_cap_per_hour"`   // super and FIRE votes of one voter that compute at once, 0 for no cap
 }
 
-// Defaults returns the rules of the original scheduler, all switched on.
+// Defaults returns the rules of the original scheduler, all switched on, with a
+// cap that people who play do not meet.
 func Defaults() Rules {
 	return Rules{
 		Super: true, Fire: true,
 		Milestone: true, Milestones: []int64{5, 10, 25, 50, 100}, MilestoneHighFrom: 25,
 		HighActivity: true, HighActivityVotes: 5, HighActivityIn: 24 * time.Hour,
+		VoterCapPerHour: 30,
 	}
 }
 
@@ -80,7 +87,43 @@ func (r Rules) Validate() error {
 	if r.HighActivityIn <= 0 {
 		errs = append(errs, fmt.Errorf("high_activity_in: must be a positive duration, is %v", r.HighActivityIn))
 	}
+	if r.VoterCapPerHour < 0 {
+		errs = append(errs, fmt.Errorf("voter_cap_per_hour: must not be negative (0 is no cap), is %d", r.VoterCapPerHour))
+	}
 	return errors.Join(errs...)
+}
+
+// capHour is the length of the hour that the cap is for.
+const capHour = time.Hour
+
+// Allowance is what a voter has used of the cap: an hour begins with the first
+// super or FIRE vote that computes at once, and Used of them came in it. The
+// zero Allowance is unused.
+type Allowance struct {
+	Since time.Time
+	Used  int64
+}
+
+// Allow reports whether another super or FIRE vote of a voter, which arrives
+// now, may compute at once, and takes it from the allowance if so. A vote that
+// is not allowed takes nothing. Nothing is kept where there is no cap.
+//
+// Arrival counts and not when the vote was cast, which is the sender's word: it
+// could spread any number of votes over hours of its choice. An hour that
+// begins later than now was begun by another process whose clock is ahead; it
+// holds, unless it is ahead by so much that the clock was wrong.
+func (r *Rules) Allow(a *Allowance, now time.Time) bool {
+	if r.VoterCapPerHour == 0 {
+		return true
+	}
+	if d := now.Sub(a.Since); d >= capHour || d <= -capHour {
+		*a = Allowance{Since: now}
+	}
+	if a.Used >= r.VoterCapPerHour {
+		return false
+	}
+	a.Used++
+	return true
 }
 
 // RecentKept is the number of latest vote times a rating keeps.
@@ -121,6 +164,7 @@ type Event struct {
 	VotesAfter  int64     // and after it
 	Recent      Recent    // with this vote added
 	ReceivedAt  time.Time // when the vote arrived
+	Capped      bool      // it is over its voter's cap: the super and FIRE rules do not hold
 }
 
 // Decision is why a computation is caused, and how urgent it is.
@@ -130,19 +174,30 @@ type Decision struct {
 	Milestone int64 // the highest milestone crossed, for that reason
 }
 
-// Decide asks the rules in order and returns the first that holds. It is false
-// where none does: the vote waits for the next batch.
+// Urgent asks the rules that the cap of a voter is for, super and FIRE. They
+// look at nothing but the vote and whether it changed the standing opinion, so
+// they hold for all of its NFTs or for none.
 //
-// A matchup without a choice changes no rating, so the super and milestone
-// rules do not hold for it; a FIRE that stood already, or the withdrawal of
-// none, is not a FIRE given or withdrawn.
-func (r *Rules) Decide(e Event) (Decision, bool) {
-	v := e.Vote
+// A matchup without a choice changes no rating, so the super rule does not hold
+// for it; a FIRE that stood already, or the withdrawal of none, is not a FIRE
+// given or withdrawn.
+func (r *Rules) Urgent(v scoring.Vote, changed bool) (Decision, bool) {
 	if r.Super && v.Super && v.Outcome != scoring.Neither {
 		return Decision{Reason: Super, Priority: High}, true
 	}
-	if r.Fire && e.Changed && (v.Kind == scoring.Fire || v.Kind == scoring.Unfire) {
+	if r.Fire && changed && (v.Kind == scoring.Fire || v.Kind == scoring.Unfire) {
 		return Decision{Reason: Fire, Priority: High}, true
+	}
+	return Decision{}, false
+}
+
+// Decide asks the rules in order and returns the first that holds. It is false
+// where none does: the vote waits for the next batch. A matchup without a
+// choice crosses no milestone.
+func (r *Rules) Decide(e Event) (Decision, bool) {
+	v := e.Vote
+	if d, ok := r.Urgent(v, e.Changed); ok && !e.Capped {
+		return d, true
 	}
 	if r.Milestone {
 		for i := len(r.Milestones) - 1; i >= 0; i-- {

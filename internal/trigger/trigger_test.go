@@ -193,6 +193,8 @@ func TestValidate(t *testing.T) {
 		{"too many votes", func(r *trigger.Rules) { r.HighActivityVotes = 6 }, "high_activity_votes: must be from 2 to 5 (a rating keeps that many latest times), is 6"},
 		{"no window", func(r *trigger.Rules) { r.HighActivityIn = 0 }, "high_activity_in: must be a positive duration, is 0s"},
 		{"a negative window", func(r *trigger.Rules) { r.HighActivityIn = -time.Hour }, "high_activity_in: must be a positive duration, is -1h0m0s"},
+		{"no cap", func(r *trigger.Rules) { r.VoterCapPerHour = 0 }, ""},
+		{"a negative cap", func(r *trigger.Rules) { r.VoterCapPerHour = -1 }, "voter_cap_per_hour: must not be negative (0 is no cap), is -1"},
 		{"two at once", func(r *trigger.Rules) { r.MilestoneHighFrom, r.HighActivityIn = -1, 0 },
 			"milestone_high_from: must not be negative, is -1\nhigh_activity_in: must be a positive duration, is 0s"},
 	} {
@@ -205,6 +207,62 @@ func TestValidate(t *testing.T) {
 			}
 			if got != c.want {
 				t.Errorf("got  %q\nwant %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestCapped(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		event trigger.Event
+		want  trigger.Reason
+	}{
+		{"super", super(event(20, 24)), ""},
+		{"super over a milestone", super(event(20, 25)), trigger.Milestone},
+		{"FIRE", of(scoring.Fire, true), ""},
+		{"the fifth vote of the day", busy(of(scoring.Fire, true), time.Minute, 2*time.Minute, 3*time.Minute, 4*time.Minute), trigger.HighActivity},
+		{"unfire", of(scoring.Unfire, true), ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			rules := trigger.Defaults()
+			c.event.Capped = true
+			if got, ok := rules.Decide(c.event); got.Reason != c.want || ok != (c.want != "") {
+				t.Errorf("got %q (%v), want %q", got.Reason, ok, c.want)
+			}
+		})
+	}
+}
+
+func TestAllow(t *testing.T) {
+	rules := trigger.Defaults()
+	rules.VoterCapPerHour = 2
+	used := trigger.Allowance{Since: noon, Used: 2}
+	one := trigger.Allowance{Since: noon, Used: 1}
+	for _, c := range []struct {
+		name    string
+		cap     int64
+		before  trigger.Allowance
+		at      time.Duration // after noon
+		allowed bool
+		after   trigger.Allowance
+	}{
+		{"the first ever", 2, trigger.Allowance{}, 0, true, one},
+		{"the second", 2, one, 59 * time.Minute, true, used},
+		{"over", 2, used, time.Hour - time.Microsecond, false, used},
+		{"the hour is over", 2, used, time.Hour, true, trigger.Allowance{Since: noon.Add(time.Hour), Used: 1}},
+		{"another process's clock is ahead", 2, used, -time.Minute, false, used},
+		{"and was far ahead", 2, used, -time.Hour, true, trigger.Allowance{Since: noon.Add(-time.Hour), Used: 1}},
+		{"the cap was lowered", 1, used, time.Minute, false, used},
+		{"and raised", 3, used, time.Minute, true, trigger.Allowance{Since: noon, Used: 3}},
+		{"no cap", 0, used, time.Minute, true, used},
+		{"no cap, never used", 0, trigger.Allowance{}, 0, true, trigger.Allowance{}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			rules.VoterCapPerHour = c.cap
+			a := c.before
+			if got := rules.Allow(&a, noon.Add(c.at)); got != c.allowed || a != c.after {
+				t.Errorf("allowed %v, then %+v; want %v and %+v", got, a, c.allowed, c.after)
 			}
 		})
 	}

@@ -71,6 +71,9 @@ func voterColumns(voters []store.Voter, f *scoring.Folding) UpdateVotersParams {
 		SliderMeans:   column(voters, func(v *store.Voter) float64 { return v.Calibration.Mean }),
 		SliderM2s:     column(voters, func(v *store.Voter) float64 { return v.Calibration.M2 }),
 		LastVotes:     column(voters, func(v *store.Voter) int64 { return v.LastVote }),
+
+		AllowanceSinces: column(voters, func(v *store.Voter) pgtype.Timestamptz { return stamp(v.Allowance.Since) }),
+		AllowancesUsed:  column(voters, func(v *store.Voter) int64 { return v.Allowance.Used }),
 	}
 }
 

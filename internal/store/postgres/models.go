@@ -180,15 +180,17 @@ type Vote struct {
 }
 
 type Voter struct {
-	Number      int64
-	ID          string
-	Reliability float64
-	Judged      int64
-	Votes       int64
-	Weight      int64
-	SliderN     int64
-	SliderMean  float64
-	SliderM2    float64
-	LastVote    int64
-	CreatedAt   pgtype.Timestamptz
+	Number         int64
+	ID             string
+	Reliability    float64
+	Judged         int64
+	Votes          int64
+	Weight         int64
+	SliderN        int64
+	SliderMean     float64
+	SliderM2       float64
+	LastVote       int64
+	CreatedAt      pgtype.Timestamptz
+	AllowanceSince pgtype.Timestamptz
+	AllowanceUsed  int64
 }

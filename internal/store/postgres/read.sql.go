@@ -491,7 +491,7 @@ func (q *Queries) LockRatingsByID(ctx context.Context, ids []string) ([]LockRati
 }
 
 const lockVoters = `-- name: LockVoters :many
-SELECT number, id, reliability, judged, votes, weight, slider_n, slider_mean, slider_m2, last_vote, created_at FROM voters WHERE id = ANY($1::text[]) ORDER BY number FOR NO KEY UPDATE
+SELECT number, id, reliability, judged, votes, weight, slider_n, slider_mean, slider_m2, last_vote, created_at, allowance_since, allowance_used FROM voters WHERE id = ANY($1::text[]) ORDER BY number FOR NO KEY UPDATE
 `
 
 func (q *Queries) LockVoters(ctx context.Context, ids []string) ([]Voter, error) {
@@ -515,6 +515,8 @@ func (q *Queries) LockVoters(ctx context.Context, ids []string) ([]Voter, error)
 			&i.SliderM2,
 			&i.LastVote,
 			&i.CreatedAt,
+			&i.AllowanceSince,
+			&i.AllowanceUsed,
 		); err != nil {
 			return nil, err
 		}
@@ -1374,7 +1376,7 @@ func (q *Queries) VoteNumbers(ctx context.Context, n int64) ([]int64, error) {
 }
 
 const voterPage = `-- name: VoterPage :many
-SELECT number, id, reliability, judged, votes, weight, slider_n, slider_mean, slider_m2, last_vote, created_at FROM voters WHERE number > $1 ORDER BY number LIMIT $2
+SELECT number, id, reliability, judged, votes, weight, slider_n, slider_mean, slider_m2, last_vote, created_at, allowance_since, allowance_used FROM voters WHERE number > $1 ORDER BY number LIMIT $2
 `
 
 type VoterPageParams struct {
@@ -1403,6 +1405,8 @@ func (q *Queries) VoterPage(ctx context.Context, arg VoterPageParams) ([]Voter, 
 			&i.SliderM2,
 			&i.LastVote,
 			&i.CreatedAt,
+			&i.AllowanceSince,
+			&i.AllowanceUsed,
 		); err != nil {
 			return nil, err
 		}

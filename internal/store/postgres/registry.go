@@ -218,11 +218,6 @@ func (s *Store) PutRejects(ctx context.Context, rejects []store.Reject) error {
 	return nil
 }
 
-// PutSetting stores a setting's value with its audit entry.
-func (s *Store) PutSetting(ctx context.Context, c store.SettingChange) error {
-	return s.update(ctx, func(l *link) error { return l.putSettings(ctx, c) })
-}
-
 func (l *link) putSettings(ctx context.Context, changes ...store.SettingChange) error {
 	// So that From is what a change replaces, and changes are numbered in the
 	// order of their commits.

@@ -107,7 +107,7 @@ func scoreOf(s *Score) store.Score {
 
 func voterOf(v *Voter) store.Voter {
 	return store.Voter{
-		Number: v.Number, ID: v.ID, LastVote: v.LastVote,
+		Number: v.Number, ID: v.ID, LastVote: v.LastVote, Allowance: trigger.Allowance{Since: moment(v.AllowanceSince), Used: v.AllowanceUsed},
 		Voter: scoring.Voter{
 			Reliability: v.Reliability, Judged: v.Judged, Votes: v.Votes,
 			Calibration: scoring.Calibration{N: v.SliderN, Mean: v.SliderMean, M2: v.SliderM2},

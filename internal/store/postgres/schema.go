@@ -22,7 +22,7 @@ const (
 	prepareLock  // Prepare
 	registerLock // PutNFTs
 	mergeLock    // MergeCounters
-	settingLock  // PutSetting
+	settingLock  // PutSettings
 )
 
 // Migrate brings the schema up to date. Processes that do so at once take

@@ -448,18 +448,24 @@ func (s *Store) StreamEnd(ctx context.Context) (end store.Position, err error) {
 	return end, err
 }
 
-// Trim deletes the oldest entries of the logs, each in a transaction of its own.
-func (s *Store) Trim(ctx context.Context, activityBefore, historyBefore time.Time, n int) (activity, history int64, err error) {
-	activity, err = s.trim(ctx, "trimming the activity", func(q *Queries) ([]int64, error) {
-		return q.TrimActivity(ctx, TrimActivityParams{Before: stamp(activityBefore), UpTo: limit(n)})
+// Trim deletes the oldest rows of the logs, each log in a transaction of its own.
+func (s *Store) Trim(ctx context.Context, before store.Before, n int) (done store.Trimmed, err error) {
+	done.Activity, err = s.trim(ctx, "trimming the activity", func(q *Queries) ([]int64, error) {
+		return q.TrimActivity(ctx, TrimActivityParams{Before: stamp(before.Activity), UpTo: limit(n)})
 	})
 	if err != nil {
-		return 0, 0, err
+		return done, err
 	}
-	history, err = s.trim(ctx, "trimming the history", func(q *Queries) ([]int64, error) {
-		return q.TrimHistory(ctx, TrimHistoryParams{Before: stamp(historyBefore), UpTo: limit(n)})
+	done.History, err = s.trim(ctx, "trimming the history", func(q *Queries) ([]int64, error) {
+		return q.TrimHistory(ctx, TrimHistoryParams{Before: stamp(before.History), UpTo: limit(n)})
 	})
-	return activity, history, err
+	if err != nil {
+		return done, err
+	}
+	done.Runs, err = s.trim(ctx, "trimming the runs", func(q *Queries) ([]int64, error) {
+		return q.TrimRuns(ctx, TrimRunsParams{Before: stamp(before.Runs), UpTo: limit(n)})
+	})
+	return done, err
 }
 
 // trim plans as reads are: it begins at the head of an index.

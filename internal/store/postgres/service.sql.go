@@ -1714,6 +1714,38 @@ func (q *Queries) TrimHistory(ctx context.Context, arg TrimHistoryParams) ([]int
 	return items, nil
 }
 
+const trimRuns = `-- name: TrimRuns :many
+DELETE FROM runs d WHERE d.number = ANY(ARRAY(
+    SELECT r.number FROM runs r WHERE r.ended_at < $1 AND r.number < (SELECT max(l.number) FROM runs l)
+    ORDER BY r.ended_at LIMIT $2))
+RETURNING d.number
+`
+
+type TrimRunsParams struct {
+	Before pgtype.Timestamptz
+	UpTo   int32
+}
+
+func (q *Queries) TrimRuns(ctx context.Context, arg TrimRunsParams) ([]int64, error) {
+	rows, err := q.db.Query(ctx, trimRuns, arg.Before, arg.UpTo)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []int64
+	for rows.Next() {
+		var number int64
+		if err := rows.Scan(&number); err != nil {
+			return nil, err
+		}
+		items = append(items, number)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const upsertFailures = `-- name: UpsertFailures :exec
 INSERT INTO failures (nft, error, tries, first_at, last_at, next_try, run)
 SELECT x.nft, x.error, x.tries, x.first_at, x.last_at, x.next_try, x.run

@@ -12,6 +12,7 @@ import (
 	"poa/internal/store"
 	"poa/internal/store/postgres"
 	"poa/internal/store/postgres/pgtest"
+	"poa/internal/trigger"
 )
 
 // A database of the first schema, with data, is brought up to date.
@@ -31,6 +32,7 @@ func TestUpgrade(t *testing.T) {
 		`INSERT INTO nfts (id, name, collection, image_url, created_at) VALUES ('n1', repeat('long ', 2000), 1, '', now())`,
 		`INSERT INTO ratings VALUES (1, 1, 1200, 350, 3, 1, 1, 1, 3, 0, 0, 0, 3, 0, 0, 0, 0, 0, decode(repeat('00', 40), 'hex'), 1, 1, 0, 0,
 			'2025-03-01 12:00Z', 'super', 2, NULL, NULL)`,
+		`INSERT INTO voters VALUES (1, 'v1', 1, 0, 3, 1000000000, 0, 0, 0, 1, now())`,
 		`INSERT INTO activity (at, kind, nft, reason, reasons, priority, basis, vote, detail)
 			VALUES (now(), 'computed', 1, 'super', '{"super":1}', 2, 'exact', 1, 'old')`,
 	} {
@@ -56,6 +58,14 @@ func TestUpgrade(t *testing.T) {
 	if len(entries) != 1 || entries[0].Detail != "old" || entries[0].NFTID != "n1" || entries[0].Run != 0 || entries[0].Who != "" {
 		t.Errorf("the activity is %+v", entries)
 	}
+	must(t, s.View(t.Context(), func(v store.View) error {
+		for voter, err := range v.AllVoters(t.Context()) {
+			if err != nil || voter.ID != "v1" || voter.Votes != 3 || voter.Allowance != (trigger.Allowance{}) {
+				t.Errorf("the voter is %+v, %v", voter, err)
+			}
+		}
+		return nil
+	}))
 	found, err := s.Candidates(t.Context(), store.Wanted{Now: start.Add(time.Hour), Due: 5})
 	must(t, err)
 	if len(found.Due) != 1 || found.Due[0].ID != "n1" || !found.Due[0].Due.Since.Equal(start) {

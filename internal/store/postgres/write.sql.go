@@ -398,24 +398,28 @@ func (q *Queries) UpdateRatings(ctx context.Context, arg UpdateRatingsParams) er
 const updateVoters = `-- name: UpdateVoters :exec
 UPDATE voters v SET
     reliability = x.reliability, judged = x.judged, votes = x.votes, weight = x.weight,
-    slider_n = x.slider_n, slider_mean = x.slider_mean, slider_m2 = x.slider_m2, last_vote = x.last_vote
+    slider_n = x.slider_n, slider_mean = x.slider_mean, slider_m2 = x.slider_m2, last_vote = x.last_vote,
+    allowance_since = x.allowance_since, allowance_used = x.allowance_used
 FROM (SELECT unnest($1::bigint[]) AS number, unnest($2::double precision[]) AS reliability,
     unnest($3::bigint[]) AS judged, unnest($4::bigint[]) AS votes, unnest($5::bigint[]) AS weight,
     unnest($6::bigint[]) AS slider_n, unnest($7::double precision[]) AS slider_mean,
-    unnest($8::double precision[]) AS slider_m2, unnest($9::bigint[]) AS last_vote) x
+    unnest($8::double precision[]) AS slider_m2, unnest($9::bigint[]) AS last_vote,
+    unnest($10::timestamptz[]) AS allowance_since, unnest($11::bigint[]) AS allowance_used) x
 WHERE v.number = x.number
 `
 
 type UpdateVotersParams struct {
-	Numbers       []int64
-	Reliabilities []float64
-	Judged        []int64
-	Votes         []int64
-	Weights       []int64
-	SliderNs      []int64
-	SliderMeans   []float64
-	SliderM2s     []float64
-	LastVotes     []int64
+	Numbers         []int64
+	Reliabilities   []float64
+	Judged          []int64
+	Votes           []int64
+	Weights         []int64
+	SliderNs        []int64
+	SliderMeans     []float64
+	SliderM2s       []float64
+	LastVotes       []int64
+	AllowanceSinces []pgtype.Timestamptz
+	AllowancesUsed  []int64
 }
 
 func (q *Queries) UpdateVoters(ctx context.Context, arg UpdateVotersParams) error {
@@ -429,6 +433,8 @@ func (q *Queries) UpdateVoters(ctx context.Context, arg UpdateVotersParams) erro
 		arg.SliderMeans,
 		arg.SliderM2s,
 		arg.LastVotes,
+		arg.AllowanceSinces,
+		arg.AllowancesUsed,
 	)
 	return err
 }

@@ -79,6 +79,7 @@ func TestServicePlans(t *testing.T) {
 		"listActivityOfKind":  {listActivityOfKind, []string{"activity_kind (kind=? AND number>? AND number<?)"}},
 		"activityAfter":       {activityAfter, []string{"USING INTEGER PRIMARY KEY (rowid>?)"}},
 		"trimActivity":        {trimActivity, []string{"USING INTEGER PRIMARY KEY (rowid<?)"}},
+		"trimRuns":            {trimRuns, []string{"runs_ended (ended_at<?)", "USING INTEGER PRIMARY KEY (rowid=?)"}},
 		"votesOfA":            {votesOfA, []string{"votes_nft_a (nft_a=? AND number<?)"}},
 		"votesOfB":            {votesOfB, []string{"votes_nft_b (nft_b=? AND number<?)"}},
 		"votesOfVoter":        {votesOfVoter, []string{"votes_voter (voter=? AND number<?)"}},

@@ -87,7 +87,7 @@ func (q *Queries) matchupsOf(ctx context.Context, jsonEach interface{}) ([]match
 }
 
 const standingOpinions = `-- name: standingOpinions :many
-SELECT o.nft, o.kind, o.voter, o.standing, o.value, o.weight, o.score, o.cast_at, o.vote, w.number, w.id, w.reliability, w.judged, w.votes, w.weight, w.slider_n, w.slider_mean, w.slider_m2, w.last_vote, w.created_at
+SELECT o.nft, o.kind, o.voter, o.standing, o.value, o.weight, o.score, o.cast_at, o.vote, w.number, w.id, w.reliability, w.judged, w.votes, w.weight, w.slider_n, w.slider_mean, w.slider_m2, w.last_vote, w.created_at, w.allowance_since, w.allowance_used
 FROM json_each(?) k CROSS JOIN opinions o ON o.nft = k.value CROSS JOIN voters w ON w.number = o.voter
 WHERE o.standing
 ORDER BY o.nft, o.kind, o.voter
@@ -128,6 +128,8 @@ func (q *Queries) standingOpinions(ctx context.Context, jsonEach interface{}) ([
 			&i.VoterRow.SliderM2,
 			&i.VoterRow.LastVote,
 			&i.VoterRow.CreatedAt,
+			&i.VoterRow.AllowanceSince,
+			&i.VoterRow.AllowanceUsed,
 		); err != nil {
 			return nil, err
 		}

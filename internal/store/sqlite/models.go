@@ -217,15 +217,17 @@ type settingRow struct {
 }
 
 type voterRow struct {
-	Number      int64
-	ID          string
-	Reliability float64
-	Judged      int64
-	Votes       int64
-	Weight      int64
-	SliderN     int64
-	SliderMean  float64
-	SliderM2    float64
-	LastVote    int64
-	CreatedAt   int64
+	Number         int64
+	ID             string
+	Reliability    float64
+	Judged         int64
+	Votes          int64
+	Weight         int64
+	SliderN        int64
+	SliderMean     float64
+	SliderM2       float64
+	LastVote       int64
+	CreatedAt      int64
+	AllowanceSince *int64
+	AllowanceUsed  int64
 }

@@ -449,7 +449,7 @@ func (q *Queries) topNFTsOf(ctx context.Context, arg topNFTsOfParams) ([]int64, 
 }
 
 const votersAfter = `-- name: votersAfter :many
-SELECT number, id, reliability, judged, votes, weight, slider_n, slider_mean, slider_m2, last_vote, created_at FROM voters WHERE number > ? ORDER BY number LIMIT ?
+SELECT number, id, reliability, judged, votes, weight, slider_n, slider_mean, slider_m2, last_vote, created_at, allowance_since, allowance_used FROM voters WHERE number > ? ORDER BY number LIMIT ?
 `
 
 type votersAfterParams struct {
@@ -478,6 +478,8 @@ func (q *Queries) votersAfter(ctx context.Context, arg votersAfterParams) ([]vot
 			&i.SliderM2,
 			&i.LastVote,
 			&i.CreatedAt,
+			&i.AllowanceSince,
+			&i.AllowanceUsed,
 		); err != nil {
 			return nil, err
 		}

@@ -147,7 +147,8 @@ func toVoter(r *voterRow) store.Voter {
 			Reliability: r.Reliability, Judged: r.Judged, Votes: r.Votes,
 			Calibration: scoring.Calibration{N: r.SliderN, Mean: r.SliderMean, M2: r.SliderM2},
 		},
-		LastVote: r.LastVote,
+		Allowance: trigger.Allowance{Since: fromOptionalMicros(r.AllowanceSince), Used: r.AllowanceUsed},
+		LastVote:  r.LastVote,
 	}
 }
 
@@ -155,7 +156,7 @@ func fromVoter(v *store.Voter, f *scoring.Folding) updateVoterParams {
 	return updateVoterParams{
 		Reliability: v.Reliability, Judged: v.Judged, Votes: v.Votes, Weight: int64(f.Weight(&v.Voter)),
 		SliderN: v.Calibration.N, SliderMean: v.Calibration.Mean, SliderM2: v.Calibration.M2,
-		LastVote: v.LastVote, Number: v.Number,
+		LastVote: v.LastVote, AllowanceSince: optionalMicros(v.Allowance.Since), AllowanceUsed: v.Allowance.Used, Number: v.Number,
 	}
 }
 

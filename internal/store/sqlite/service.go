@@ -382,23 +382,34 @@ func (s *Store) StreamEnd(ctx context.Context) (store.Position, error) {
 	return store.Position{Number: all.Highest}, doing("looking for the end of the activity", err)
 }
 
-// Trim deletes the oldest entries of the logs, each in a transaction of its own.
-func (s *Store) Trim(ctx context.Context, activityBefore, historyBefore time.Time, limit int) (activity, history int64, err error) {
-	err = s.write(ctx, func(q *Queries) (err error) {
-		activity, err = q.trimActivity(ctx, trimActivityParams{Before: micros(activityBefore), UpTo: atMost(limit)})
-		return err
-	})
-	if err != nil {
-		return 0, 0, doing("trimming the activity", err)
+// Trim deletes the oldest rows of the logs, each log in a transaction of its own.
+func (s *Store) Trim(ctx context.Context, before store.Before, limit int) (done store.Trimmed, err error) {
+	upTo := atMost(limit)
+	for _, log := range []struct {
+		name    string
+		deleted *int64
+		trim    func(*Queries) (int64, error)
+	}{
+		{"activity", &done.Activity, func(q *Queries) (int64, error) {
+			return q.trimActivity(ctx, trimActivityParams{Before: micros(before.Activity), UpTo: upTo})
+		}},
+		{"history", &done.History, func(q *Queries) (int64, error) {
+			return q.trimHistory(ctx, trimHistoryParams{Before: micros(before.History), UpTo: upTo})
+		}},
+		{"runs", &done.Runs, func(q *Queries) (int64, error) {
+			return q.trimRuns(ctx, trimRunsParams{Before: optionalMicros(before.Runs), UpTo: upTo})
+		}},
+	} {
+		err := s.write(ctx, func(q *Queries) (err error) {
+			*log.deleted, err = log.trim(q)
+			return err
+		})
+		if err != nil {
+			*log.deleted = 0
+			return done, doing("trimming the "+log.name, err)
+		}
 	}
-	err = s.write(ctx, func(q *Queries) (err error) {
-		history, err = q.trimHistory(ctx, trimHistoryParams{Before: micros(historyBefore), UpTo: atMost(limit)})
-		return err
-	})
-	if err != nil {
-		return activity, 0, doing("trimming the history", err)
-	}
-	return activity, history, nil
+	return done, nil
 }
 
 // PutSettings stores settings with their audit entries and logs the activity.
@@ -421,15 +432,6 @@ func (s *Store) PutSettings(ctx context.Context, changes []store.SettingChange, 
 func (s *Store) SettingsVersion(ctx context.Context) (int64, error) {
 	version, err := s.now().settingsVersion(ctx)
 	return version, doing("reading the version of the settings", err)
-}
-
-// Ping checks that the file is there and can be read. That it is full or
-// read-only shows when something is written.
-func (s *Store) Ping(ctx context.Context) error {
-	if _, err := os.Stat(s.path); err != nil {
-		return fmt.Errorf("reaching the database: %w: %w", store.ErrUnavailable, err)
-	}
-	return s.read(ctx, "reaching the database", func(*Queries) error { return nil })
 }
 
 // Health returns the size of the file and its WAL. There are no sessions.

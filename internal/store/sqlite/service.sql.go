@@ -2111,6 +2111,26 @@ func (q *Queries) trimHistory(ctx context.Context, arg trimHistoryParams) (int64
 	return result.RowsAffected()
 }
 
+const trimRuns = `-- name: trimRuns :execrows
+DELETE FROM runs WHERE runs.number IN (
+    SELECT r.number FROM runs r WHERE r.ended_at < ?1 AND r.number < (SELECT max(l.number) FROM runs l)
+    ORDER BY r.ended_at LIMIT ?2)
+`
+
+type trimRunsParams struct {
+	Before *int64
+	UpTo   int64
+}
+
+// The last row stays: its number must not be used again.
+func (q *Queries) trimRuns(ctx context.Context, arg trimRunsParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, trimRuns, arg.Before, arg.UpTo)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const votesOfA = `-- name: votesOfA :many
 SELECT v.number, v."key", v.voter, v.kind, v.super, v.nft_a, v.nft_b, v.outcome, v.value, v.weight, v.cast_at, v.received_at, CAST(coalesce(w.id, '') AS TEXT) AS voter_id, CAST(coalesce(a.id, '') AS TEXT) AS a_id,
     CAST(coalesce(b.id, '') AS TEXT) AS b_id

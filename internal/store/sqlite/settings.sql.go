@@ -145,6 +145,18 @@ func (q *Queries) metaValue(ctx context.Context, name string) (string, error) {
 	return value, err
 }
 
+const probe = `-- name: probe :exec
+INSERT INTO meta (name, value) VALUES ('probe', hex(randomblob(16)) || hex(zeroblob(CAST(?1 AS INTEGER) / 2)))
+ON CONFLICT (name) DO UPDATE SET value = excluded.value
+`
+
+// A row that nobody reads, of so many bytes and some that are other each time:
+// what changes nothing is not written.
+func (q *Queries) probe(ctx context.Context, bytes int64) error {
+	_, err := q.db.ExecContext(ctx, probe, bytes)
+	return err
+}
+
 const publishingOf = `-- name: publishingOf :one
 SELECT publishing FROM scoring_versions WHERE number = ?
 `

@@ -79,6 +79,7 @@ type Store struct {
 	folding    atomic.Pointer[scoring.Folding] // once they are known
 	writers    atomic.Int64                    // connections of writer so far
 	ratings    ratings                         // of the writing connection
+	refused    atomic.Bool                     // a write failed, and no Ping has succeeded since
 }
 
 var _ store.Store = (*Store)(nil)
@@ -262,12 +263,17 @@ func (s *Store) write(ctx context.Context, f func(*Queries) error) error {
 
 // writeThen is write, and calls then once f's changes are committed, before
 // another transaction begins.
-func (s *Store) writeThen(ctx context.Context, f func(*Queries) error, then func()) error {
+func (s *Store) writeThen(ctx context.Context, f func(*Queries) error, then func()) (err error) {
 	c, err := s.writer.Conn(ctx)
 	if err != nil {
 		return doing("waiting for the writing connection", err)
 	}
 	defer c.Close()
+	defer func() {
+		if errors.Is(classify(err), store.ErrUnavailable) {
+			s.refused.Store(true)
+		}
+	}()
 	committed := false
 	defer func() {
 		if !committed { // also when f panics
@@ -460,12 +466,6 @@ func (s *Store) PutRejects(ctx context.Context, rejects []store.Reject) error {
 		return nil
 	})
 	return doing("recording rejected rows", err)
-}
-
-// PutSetting stores a setting with its audit entry.
-func (s *Store) PutSetting(ctx context.Context, c store.SettingChange) error {
-	err := s.write(ctx, func(q *Queries) error { return changeSetting(ctx, q, &c) })
-	return doing(fmt.Sprintf("storing setting %q", c.Name), err)
 }
 
 func changeSetting(ctx context.Context, q *Queries, c *store.SettingChange) error {

@@ -205,7 +205,7 @@ func TestRefusedValues(t *testing.T) {
 	if err := vote(t.Context(), s, "k"); !errors.Is(err, store.ErrKeyExists) || errors.Is(err, store.ErrData) {
 		t.Errorf("a key twice: %v, want ErrKeyExists", err)
 	}
-	err := s.PutSetting(t.Context(), store.SettingChange{Name: "x", To: "not JSON", At: base})
+	err := s.PutSettings(t.Context(), []store.SettingChange{{Name: "x", To: "not JSON", At: base}}, store.Activity{At: base})
 	if !errors.Is(err, store.ErrData) || !strings.Contains(err.Error(), "json_valid") {
 		t.Errorf("a setting that is not JSON: %v, want ErrData with the cause", err)
 	}
@@ -258,12 +258,50 @@ func TestFull(t *testing.T) {
 	if err := vote(t.Context(), s, key()); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("a second try: %v, want ErrUnavailable", err)
 	}
+	pinged(t, s, "full")
+
+	// There is room for a vote again, and not for a group of them.
+	onWriter(t, s, fmt.Sprintf(`PRAGMA max_page_count = %d`, pages+203))
+	must(t, vote(t.Context(), s, key()))
+	acknowledged = append(acknowledged, key())
+	pinged(t, s, "full")
 
 	onWriter(t, s, `PRAGMA max_page_count = 1000000`)
+	must(t, s.Ping(t.Context()))
 	must(t, vote(t.Context(), s, key()))
 	acknowledged = append(acknowledged, key())
 	must(t, s.Close())
 	wantKeys(t, openAt(t, path, nil), acknowledged...)
+}
+
+// TestPingLooksForRoom: a file is seen to be full before a vote is refused, and
+// looking leaves nothing behind.
+func TestPingLooksForRoom(t *testing.T) {
+	s, _ := newDatabase(t)
+	pages := func() (n int) {
+		t.Helper()
+		must(t, s.writer.QueryRowContext(t.Context(), `PRAGMA page_count`).Scan(&n))
+		return n
+	}
+	before := pages()
+	must(t, s.Ping(t.Context()))
+	must(t, s.Ping(t.Context()))
+	if after := pages(); after > before+1 {
+		t.Errorf("the file grew from %d to %d pages", before, after)
+	}
+	onWriter(t, s, fmt.Sprintf(`PRAGMA max_page_count = %d`, pages()+20))
+	pinged(t, s, "full")
+	onWriter(t, s, `PRAGMA max_page_count = 1000000`)
+	must(t, s.Ping(t.Context()))
+	must(t, s.Ping(t.Context()))
+}
+
+// pinged checks that Ping says why the file takes no writes.
+func pinged(t *testing.T, s *Store, why string) {
+	t.Helper()
+	if err := s.Ping(t.Context()); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), why) {
+		t.Errorf("Ping: %v, want ErrUnavailable that says %s", err, why)
+	}
 }
 
 func TestReadOnly(t *testing.T) {
@@ -273,6 +311,7 @@ func TestReadOnly(t *testing.T) {
 	if err := vote(t.Context(), ro, "other"); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "readonly") {
 		t.Errorf("a vote: %v, want ErrUnavailable that says readonly", err)
 	}
+	pinged(t, ro, "readonly")
 	if _, err := ro.Prepare(t.Context(), scoring.Defaults(), "reader", base); err != nil {
 		t.Errorf("Prepare with what the database has: %v", err)
 	}

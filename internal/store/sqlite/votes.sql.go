@@ -593,20 +593,23 @@ func (q *Queries) updateRating(ctx context.Context, arg updateRatingParams) (int
 
 const updateVoter = `-- name: updateVoter :execrows
 UPDATE voters SET
-    reliability = ?, judged = ?, votes = ?, weight = ?, slider_n = ?, slider_mean = ?, slider_m2 = ?, last_vote = ?
+    reliability = ?, judged = ?, votes = ?, weight = ?, slider_n = ?, slider_mean = ?, slider_m2 = ?, last_vote = ?,
+    allowance_since = ?, allowance_used = ?
 WHERE number = ?
 `
 
 type updateVoterParams struct {
-	Reliability float64
-	Judged      int64
-	Votes       int64
-	Weight      int64
-	SliderN     int64
-	SliderMean  float64
-	SliderM2    float64
-	LastVote    int64
-	Number      int64
+	Reliability    float64
+	Judged         int64
+	Votes          int64
+	Weight         int64
+	SliderN        int64
+	SliderMean     float64
+	SliderM2       float64
+	LastVote       int64
+	AllowanceSince *int64
+	AllowanceUsed  int64
+	Number         int64
 }
 
 func (q *Queries) updateVoter(ctx context.Context, arg updateVoterParams) (int64, error) {
@@ -619,6 +622,8 @@ func (q *Queries) updateVoter(ctx context.Context, arg updateVoterParams) (int64
 		arg.SliderMean,
 		arg.SliderM2,
 		arg.LastVote,
+		arg.AllowanceSince,
+		arg.AllowanceUsed,
 		arg.Number,
 	)
 	if err != nil {
@@ -628,7 +633,7 @@ func (q *Queries) updateVoter(ctx context.Context, arg updateVoterParams) (int64
 }
 
 const votersByID = `-- name: votersByID :many
-SELECT v.number, v.id, v.reliability, v.judged, v.votes, v.weight, v.slider_n, v.slider_mean, v.slider_m2, v.last_vote, v.created_at
+SELECT v.number, v.id, v.reliability, v.judged, v.votes, v.weight, v.slider_n, v.slider_mean, v.slider_m2, v.last_vote, v.created_at, v.allowance_since, v.allowance_used
 FROM json_each(?) k CROSS JOIN voters v ON v.id = k.value
 `
 
@@ -653,6 +658,8 @@ func (q *Queries) votersByID(ctx context.Context, jsonEach interface{}) ([]voter
 			&i.SliderM2,
 			&i.LastVote,
 			&i.CreatedAt,
+			&i.AllowanceSince,
+			&i.AllowanceUsed,
 		); err != nil {
 			return nil, err
 		}

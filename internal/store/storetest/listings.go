@@ -227,46 +227,4 @@ func testRecords(t *testing.T, open opener) {
 		same(t, "of the other source", []store.Reject{reject("y", 9, "c")}, rejects("y"))
 		same(t, "of none", nil, rejects("z"))
 	})
-
-	t.Run("settings", func(t *testing.T) {
-		f := open.prepared(t)
-		changes := []store.SettingChange{
-			{Name: "batch.size", To: "20", Who: "ann", Why: "more", At: base.Add(time.Microsecond)},
-			{Name: "batch.every", To: `"60m"`, Who: "bob", At: base},
-			{Name: "batch.size", From: "ignored", To: "30", Who: "bob", Why: "ünï", At: base.Add(time.Hour)},
-			{Name: "trigger.milestones", To: `[5,10]`, Who: "ann", At: base.Add(2 * time.Hour)},
-			{Name: "batch.size", To: "30", Who: "ann", At: base.Add(3 * time.Hour)},
-		}
-		for i, c := range changes {
-			if err := f.PutSetting(t.Context(), c); err != nil {
-				t.Fatalf("PutSetting %d: %v", i, err)
-			}
-		}
-		changes[2].From, changes[4].From = "20", "30"
-		slices.Reverse(changes)
-		f.view(func(ctx context.Context, v store.View) error {
-			values, err := v.Settings(ctx)
-			if err != nil {
-				return err
-			}
-			same(t, "values", map[string]string{"batch.size": "30", "batch.every": `"60m"`, "trigger.milestones": `[5,10]`}, values)
-			for _, limit := range []int{2, 100} {
-				audit, err := v.SettingChanges(ctx, limit)
-				if err != nil {
-					return err
-				}
-				same(t, "audit", changes[:min(limit, len(changes))], audit)
-			}
-			return nil
-		})
-	})
-
-	t.Run("no settings", func(t *testing.T) {
-		f := open.prepared(t)
-		f.view(func(ctx context.Context, v store.View) error {
-			values, err := v.Settings(ctx)
-			same(t, "values", nil, values)
-			return err
-		})
-	})
 }

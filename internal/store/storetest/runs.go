@@ -315,3 +315,63 @@ func (s *service) run(number int64) store.Run {
 	s.must(err)
 	return r
 }
+
+// testTrimRuns: what ended long ago goes, the longest ago first; what runs,
+// what ended since and the latest stay.
+func testTrimRuns(t *testing.T, open opener) {
+	s := open.service(t)
+	ctx := t.Context()
+	start := func(window string) store.Run {
+		t.Helper()
+		run, created, err := s.StartRun(ctx, store.Run{Kind: store.ManualRun, Window: window, Plan: "{}", State: store.RunRunning, CreatedAt: base, LeaseUntil: base},
+			store.Activity{At: base, Kind: store.RunStarted})
+		s.must(err)
+		if !created {
+			t.Fatalf("run %s was there", window)
+		}
+		return run
+	}
+	end := func(r store.Run, minute int) store.Run {
+		t.Helper()
+		r.State, r.EndedAt = store.RunDone, base.Add(time.Duration(minute)*time.Minute)
+		s.update(func(ctx context.Context, tx store.Tx) error {
+			_, err := tx.(store.ServiceTx).SaveRun(ctx, r)
+			return err
+		})
+		return r
+	}
+	trim := func(minute, limit int, want int64) {
+		t.Helper()
+		before := store.Before{}
+		if minute >= 0 {
+			before.Runs = base.Add(time.Duration(minute) * time.Minute)
+		}
+		got, err := s.Trim(ctx, before, limit)
+		s.must(err)
+		s.same("deleted", store.Trimmed{Runs: want}, got)
+	}
+	left := func(want ...store.Run) {
+		t.Helper()
+		got, err := s.Runs(ctx, "", 0, 100)
+		s.must(err)
+		s.same("left", want, got)
+	}
+	running := start("runs on")
+	var ended []store.Run
+	for i, minute := range []int{5, 1, 4, 2, 3} {
+		ended = append(ended, end(start(fmt.Sprint(i)), minute))
+	}
+	last := end(start("last"), 0)
+	trim(-1, 100, 0)
+	trim(1, 100, 0)
+	trim(4, 2, 2)
+	left(last, ended[4], ended[2], ended[0], running)
+	trim(4, 100, 1)
+	trim(4, 100, 0)
+	left(last, ended[2], ended[0], running)
+	trim(100, 100, 2)
+	left(last, running)
+	if next := start("again"); next.Number <= last.Number {
+		t.Errorf("number %d was used again after %d", next.Number, last.Number)
+	}
+}

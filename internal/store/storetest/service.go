@@ -21,11 +21,13 @@ func RunService(t *testing.T, open func(t *testing.T) store.Service) {
 		{"Keys", testKeys},
 		{"Stream", testStream},
 		{"Trim", testTrim},
+		{"TrimRuns", testTrimRuns},
 		{"ListNFTs", testListNFTs},
 		{"Search", testSearch},
 		{"Leaderboard", testLeaderboard},
 		{"ListActivity", testListActivity},
 		{"VotesOf", testVotesOf},
+		{"Settings", testSettings},
 		{"SettingsVersion", testSettingsVersion},
 		{"State", testState},
 	} {

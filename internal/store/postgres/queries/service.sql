@@ -234,6 +234,12 @@ DELETE FROM history d WHERE d.at < @before
     AND d.number <= (SELECT max(x.number) FROM (SELECT t.number FROM history t ORDER BY t.number LIMIT @up_to) x)
 RETURNING d.number;
 
+-- name: TrimRuns :many
+DELETE FROM runs d WHERE d.number = ANY(ARRAY(
+    SELECT r.number FROM runs r WHERE r.ended_at < @before AND r.number < (SELECT max(l.number) FROM runs l)
+    ORDER BY r.ended_at LIMIT @up_to))
+RETURNING d.number;
+
 -- name: ListNFTs :many
 SELECT number FROM nfts WHERE number > @after ORDER BY number LIMIT @up_to;
 

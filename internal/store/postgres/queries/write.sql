@@ -68,11 +68,13 @@ WHERE r.nft = x.nft;
 -- name: UpdateVoters :exec
 UPDATE voters v SET
     reliability = x.reliability, judged = x.judged, votes = x.votes, weight = x.weight,
-    slider_n = x.slider_n, slider_mean = x.slider_mean, slider_m2 = x.slider_m2, last_vote = x.last_vote
+    slider_n = x.slider_n, slider_mean = x.slider_mean, slider_m2 = x.slider_m2, last_vote = x.last_vote,
+    allowance_since = x.allowance_since, allowance_used = x.allowance_used
 FROM (SELECT unnest(@numbers::bigint[]) AS number, unnest(@reliabilities::double precision[]) AS reliability,
     unnest(@judged::bigint[]) AS judged, unnest(@votes::bigint[]) AS votes, unnest(@weights::bigint[]) AS weight,
     unnest(@slider_ns::bigint[]) AS slider_n, unnest(@slider_means::double precision[]) AS slider_mean,
-    unnest(@slider_m2s::double precision[]) AS slider_m2, unnest(@last_votes::bigint[]) AS last_vote) x
+    unnest(@slider_m2s::double precision[]) AS slider_m2, unnest(@last_votes::bigint[]) AS last_vote,
+    unnest(@allowance_sinces::timestamptz[]) AS allowance_since, unnest(@allowances_used::bigint[]) AS allowance_used) x
 WHERE v.number = x.number;
 
 -- name: UpsertOpinions :exec

@@ -284,6 +284,12 @@ DELETE FROM history WHERE history.at < sqlc.arg(before)
     AND history.number <= (SELECT max(x.number) FROM (SELECT t.number FROM history t ORDER BY t.number LIMIT sqlc.arg(up_to)) x)
     AND history.number < (SELECT max(l.number) FROM history l);
 
+-- name: trimRuns :execrows
+-- The last row stays: its number must not be used again.
+DELETE FROM runs WHERE runs.number IN (
+    SELECT r.number FROM runs r WHERE r.ended_at < sqlc.arg(before) AND r.number < (SELECT max(l.number) FROM runs l)
+    ORDER BY r.ended_at LIMIT sqlc.arg(up_to));
+
 -- name: listNFTs :many
 SELECT number FROM nfts WHERE number > ? ORDER BY number LIMIT ?;
 

@@ -6,6 +6,12 @@ SELECT value FROM meta WHERE name = ?;
 -- name: insertMeta :exec
 INSERT INTO meta (name, value) VALUES (?, ?);
 
+-- name: probe :exec
+-- A row that nobody reads, of so many bytes and some that are other each time:
+-- what changes nothing is not written.
+INSERT INTO meta (name, value) VALUES ('probe', hex(randomblob(16)) || hex(zeroblob(CAST(sqlc.arg(bytes) AS INTEGER) / 2)))
+ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
 -- name: versionOf :one
 SELECT number FROM scoring_versions WHERE publishing = ?;
 

@@ -75,7 +75,8 @@ WHERE nft = ?;
 
 -- name: updateVoter :execrows
 UPDATE voters SET
-    reliability = ?, judged = ?, votes = ?, weight = ?, slider_n = ?, slider_mean = ?, slider_m2 = ?, last_vote = ?
+    reliability = ?, judged = ?, votes = ?, weight = ?, slider_n = ?, slider_mean = ?, slider_m2 = ?, last_vote = ?,
+    allowance_since = ?, allowance_used = ?
 WHERE number = ?;
 
 -- name: putOpinion :exec
