@@ -40,7 +40,7 @@ func invalid(format string, args ...any) error {
 }
 
 func notFound(what, id string) error {
-	return &refusal{status: http.StatusNotFound, text: what + " not found", details: fmt.Sprintf("there is no %s %q", what, id)}
+	return &refusal{status: http.StatusNotFound, text: what + " not found", details: fmt.Sprintf("there is none with the name or id %q", id)}
 }
 
 // serve returns the handler of an endpoint.
@@ -67,7 +67,7 @@ func (a *API) handle(w http.ResponseWriter, r *http.Request, e endpoint) (any, e
 	}
 	if actions == nil {
 		w.Header().Set("Allow", e.allow())
-		return nil, &refusal{status: http.StatusMethodNotAllowed, text: "Method not allowed", details: fmt.Sprintf("%s is not possible here; %s is", r.Method, e.allow())}
+		return nil, &refusal{status: http.StatusMethodNotAllowed, text: "Method not allowed", details: fmt.Sprintf("%s is not possible here, only %s", r.Method, e.allow())}
 	}
 	client, err := a.authorize(r, access.View)
 	if err != nil {

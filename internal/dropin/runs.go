@@ -14,7 +14,7 @@ import (
 type runDoc struct {
 	ID     int64   `json:"id"`
 	State  string  `json:"state"`
-	Reason *string `json:"reason"` // why it ended early
+	Reason *string `json:"reason"` // why it ended
 }
 
 func asRun(r *store.Run) runDoc { return runDoc{r.Number, string(r.State), text(r.StopReason)} }
@@ -171,5 +171,5 @@ func (a *API) knownCollection(ctx context.Context, name string) error {
 			return nil
 		}
 	}
-	return notFound("collection", name)
+	return notFound("Collection", name)
 }
