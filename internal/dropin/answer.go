@@ -93,7 +93,11 @@ func (a *API) handle(w http.ResponseWriter, r *http.Request, e endpoint) (any, e
 	_ = control.SetWriteDeadline(time.Now().Add(a.Wait + 2*timeout))
 	ctx, cancel := context.WithTimeout(r.Context(), a.Wait+timeout)
 	defer cancel()
-	return do.do(a, ctx, &q)
+	data, err := do.do(a, ctx, &q)
+	if q.acted {
+		a.overview.forget()
+	}
+	return data, err
 }
 
 // read reads what a request asks for.
@@ -147,12 +151,10 @@ func (a *API) authorize(r *http.Request, need access.Need) (access.Client, error
 	return client, err
 }
 
-// allow refuses a client that may look and not more. What was kept is read again
-// after what it does.
+// allow refuses a client that may look and not more.
 func (a *API) allow(q *request, need access.Need) (err error) {
-	if q.client, err = a.authorize(q.http, need); err == nil {
-		a.overview.forget()
-	}
+	q.client, err = a.authorize(q.http, need)
+	q.acted = err == nil
 	return err
 }
 

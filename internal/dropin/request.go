@@ -33,6 +33,7 @@ type request struct {
 
 	client access.Client
 	http   *http.Request
+	acted  bool // it may have changed something
 }
 
 // The largest numbers that are taken.

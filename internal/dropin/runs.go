@@ -25,7 +25,6 @@ func requestName() string { return "dropin-" + rand.Text() }
 // await waits until a run ends, for at most Wait, and returns it as it is then.
 // The run does not depend on who waits.
 func (a *API) await(ctx context.Context, run store.Run) (store.Run, error) {
-	defer a.overview.forget()
 	enough := time.NewTimer(a.Wait)
 	defer enough.Stop()
 	poll := time.NewTicker(pollEvery)
