@@ -22,6 +22,7 @@ import (
 	"poa/internal/access"
 	"poa/internal/api"
 	"poa/internal/config"
+	"poa/internal/dropin"
 	"poa/internal/ledger"
 	"poa/internal/live"
 	"poa/internal/metrics"
@@ -147,6 +148,7 @@ type service struct {
 	scheduler *scheduler.Scheduler
 	stream    *live.Stream
 	metrics   *metrics.Metrics
+	dropin    *dropin.API
 	http      []*http.Server
 	listener  net.Listener // of the API
 	failed    chan error   // of a server that ended by itself
@@ -214,8 +216,14 @@ func (s *service) handler(m *Main, version string) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.dropin = dropin.New(dropin.Options{
+		Store: s.store.(dropin.Store), Runs: s.scheduler, Settings: s.settings, Guard: s.guard, Identified: api.Identified, Now: m.Now, Log: m.log,
+	})
 	mux := http.NewServeMux()
 	mux.Handle(api.Prefix+"/", v1)
+	for _, path := range dropin.Paths() {
+		mux.Handle(path, s.dropin)
+	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
 	mux.Handle("GET /readyz", &s.ready)
 	if m.config.Serve.PublicMetrics {
@@ -279,6 +287,7 @@ func (s *service) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopWithin-noticeFor)
 	defer cancel()
 	var errs []error
+	s.dropin.Stop() // what waits for a run answers now
 	answering, done := context.WithTimeout(ctx, answerWithin)
 	defer done()
 	var streaming sync.WaitGroup

@@ -84,6 +84,7 @@ type Settings struct {
 	VoterPerMinute     int    `koanf:"voter_per_minute" json:"voter_per_minute"`
 	AnonymousPerMinute int    `koanf:"anonymous_per_minute" json:"anonymous_per_minute"`
 	TrustedProxies     string `koanf:"trusted_proxies" json:"trusted_proxies"`
+	AllowedOrigins     string `koanf:"allowed_origins" json:"allowed_origins"` // see ParseOrigins
 }
 
 // Defaults returns the settings where nothing is said.
@@ -104,6 +105,9 @@ func (s Settings) Validate() error {
 	}
 	if _, err := ParseProxies(s.TrustedProxies); err != nil {
 		errs = append(errs, fmt.Errorf("trusted_proxies: %w", err))
+	}
+	if _, err := ParseOrigins(s.AllowedOrigins); err != nil {
+		errs = append(errs, fmt.Errorf("allowed_origins: %w", err))
 	}
 	return errors.Join(errs...)
 }
@@ -139,6 +143,7 @@ type Guard struct {
 	store     store.Service
 	settings  Settings
 	proxies   Proxies
+	origins   Origins
 	now       func() time.Time
 	log       *slog.Logger
 	keys      *Limits
@@ -167,6 +172,10 @@ func New(st store.Service, s Settings, now func() time.Time, log *slog.Logger) (
 	if err != nil {
 		return nil, err
 	}
+	origins, err := ParseOrigins(s.AllowedOrigins)
+	if err != nil {
+		return nil, err
+	}
 	if now == nil {
 		now = time.Now
 	}
@@ -174,7 +183,7 @@ func New(st store.Service, s Settings, now func() time.Time, log *slog.Logger) (
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Guard{
-		store: st, settings: s, proxies: proxies, now: now, log: log,
+		store: st, settings: s, proxies: proxies, origins: origins, now: now, log: log,
 		keys: NewLimits(s.KeyPerMinute, maxTrusted), voters: NewLimits(s.VoterPerMinute, keptVoters),
 		anonymous: NewLimits(s.AnonymousPerMinute, keptAddresses),
 		known:     map[[sha256.Size]byte]known{}, used: map[int64]time.Time{},

@@ -32,6 +32,9 @@ func requestOf(ctx context.Context) *request {
 	return &request{}
 }
 
+// Identified notes, for the log of requests, who sent the one under way.
+func Identified(ctx context.Context, c access.Client) { requestOf(ctx).client = c }
+
 // maxRequestID is the longest request id taken from a client.
 const maxRequestID = 64
 

@@ -188,5 +188,6 @@ func explanations() map[string]string {
 		"access.voter_per_minute":     "votes of one voter, 0 for no limit",
 		"access.anonymous_per_minute": "requests without a valid key from one address, 0 for no limit",
 		"access.trusted_proxies":      "addresses and networks of proxies whose X-Forwarded-For is believed, separated by commas",
+		"access.allowed_origins":      "web origins whose pages may call the old admin API from a browser, such as https://game.example, separated by commas",
 	}
 }

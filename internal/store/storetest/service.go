@@ -30,6 +30,7 @@ func RunService(t *testing.T, open func(t *testing.T) store.Service) {
 		{"Settings", testSettings},
 		{"SettingsVersion", testSettingsVersion},
 		{"State", testState},
+		{"DropIn", testDropIn},
 	} {
 		t.Run(area.name, func(t *testing.T) { area.test(t, plain) })
 	}
