@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 )
 
@@ -68,9 +70,9 @@ type Panel interface {
 	// ListSettingChanges returns a page of the audit of settings, newest first.
 	ListSettingChanges(ctx context.Context, q SettingQuery) ([]AuditEntry, error)
 	// SearchActivity returns a page of activity that is filtered by what no
-	// index covers. It looks at up to ActivityDepth of the entries that
-	// ActivityQuery asks for, so a page may end early; next is the Before of the
-	// page after it, 0 where there is none.
+	// index covers. Unless it asks for one NFT's it looks at no more than
+	// ActivityDepth entries of the log, so a page may end early, even without
+	// an entry; next is the Before of the page after it, 0 where there is none.
 	SearchActivity(ctx context.Context, q ActivitySearch) (entries []Activity, next int64, err error)
 	// Distribution returns how many scores are in each bin, of one collection
 	// where collection is not nil.
@@ -80,15 +82,16 @@ type Panel interface {
 	// transaction; times are cut to the minute. No minute may have a name twice.
 	AddSamples(ctx context.Context, samples []Sample) error
 	// Samples returns the samples from a time on, before another, each summed
-	// over bins of so many minutes that begin at multiples of them, by time and
-	// name. Bins of ten minutes and of multiples of ten are kept for as long as
-	// Expire leaves them, finer ones for MinutesKept.
+	// over bins of so many minutes (a divisor of a day) that begin at multiples of
+	// them, by time and name; from and until are cut to a bin. Bins of ten
+	// minutes and of multiples of ten are there for SamplesKept, others for
+	// MinutesKept.
 	Samples(ctx context.Context, from, until time.Time, minutes int) ([]Sample, error)
 
-	// Expire deletes up to limit each of the sessions and links that have
-	// expired and of the samples that are kept no longer, and says how many of
-	// the most.
-	Expire(ctx context.Context, now time.Time, limit int) (int64, error)
+	// Expire deletes about limit each of the sessions and links that have
+	// expired and of the samples that are kept no longer, and says how many in
+	// all, and whether more may be left.
+	Expire(ctx context.Context, now time.Time, limit int) (expired int64, more bool, err error)
 }
 
 // Person is somebody who signs in.
@@ -103,6 +106,9 @@ type Person struct {
 	DisabledAt   time.Time // zero: enabled
 	SignedOutAt  time.Time // sessions that began before it have ended
 }
+
+// Operates reports whether the person may operate now.
+func (p Person) Operates() bool { return p.Role == Operator && p.DisabledAt.IsZero() }
 
 // LinkPurpose is what a one-time link is for.
 type LinkPurpose string
@@ -139,7 +145,7 @@ type Session struct {
 // ActivityDepth how many SearchActivity does.
 const (
 	RecentDepth   = 1_000
-	ActivityDepth = 20_000
+	ActivityDepth = 10_000
 )
 
 // VoterQuery asks for a page of voters.
@@ -180,8 +186,29 @@ type ActivitySearch struct {
 // 100 too.
 type Bins [20]int64
 
-// CountBin is the counter of a bin, kept by collection: CountBin+"07".
+// CountBin begins the names of the counters of bins, kept by collection:
+// CountBin+"07".
 const CountBin = "poa_bin."
+
+// BinCounter returns the name of the counter that counts a score.
+func BinCounter(poa float64) string { return binCounters[binOf(poa)] }
+
+// binOf returns the bin of a score from 0 to 100.
+func binOf(poa float64) int { return max(0, min(int(poa/5), len(Bins{})-1)) }
+
+var binCounters = func() (names [len(Bins{})]string) {
+	for i := range names {
+		names[i] = fmt.Sprintf("%s%02d", CountBin, i)
+	}
+	return names
+}()
+
+// Add adds to the bin that a counter counts. Other counters are ignored.
+func (b *Bins) Add(counter string, by int64) {
+	if i := slices.Index(binCounters[:], counter); i >= 0 {
+		b[i] += by
+	}
+}
 
 // GaugePrefix begins the names of samples that are not counts: of several for
 // one bin the highest is kept, instead of the sum.
@@ -192,6 +219,17 @@ const (
 	MinutesKept = 26 * time.Hour
 	SamplesKept = 8 * 24 * time.Hour
 )
+
+// Samples are kept by the minute and by SampleMinutes.
+const SampleMinutes = 10
+
+// SampleGrain returns which of the two, in minutes, bins are made of.
+func SampleGrain(minutes int) int64 {
+	if minutes%SampleMinutes == 0 {
+		return SampleMinutes
+	}
+	return 1
+}
 
 // Sample is a value that belongs to a minute, or to a longer time that begins
 // then.
