@@ -22,9 +22,12 @@ import (
 	"poa/internal/access"
 	"poa/internal/api"
 	"poa/internal/config"
+	"poa/internal/imagehost"
 	"poa/internal/ledger"
 	"poa/internal/live"
 	"poa/internal/metrics"
+	"poa/internal/panel"
+	"poa/internal/people"
 	"poa/internal/scheduler"
 	"poa/internal/settings"
 	"poa/internal/store"
@@ -70,6 +73,9 @@ func (c *serveCommand) Run(ctx context.Context, m *Main) error {
 		return errors.Join(err, s.stop())
 	}
 	m.printf("poa serves http://%s from %s\n", s.listener.Addr(), m.database())
+	if err := s.invite(ctx, m); err != nil {
+		return errors.Join(err, s.stop())
+	}
 	select {
 	case <-ctx.Done():
 		m.log.Info("shutting down")
@@ -77,6 +83,19 @@ func (c *serveCommand) Run(ctx context.Context, m *Main) error {
 	case err = <-s.failed:
 	}
 	return errors.Join(err, s.stop())
+}
+
+// invite prints the link with which the first operator is made, as long as
+// there is nobody.
+func (s *service) invite(ctx context.Context, m *Main) error {
+	token, err := s.people.Setup(ctx)
+	if err != nil {
+		return fmt.Errorf("making a link for the first operator: %w", err)
+	}
+	if token != "" {
+		m.printf("Nobody can sign in yet. Make the first operator, within 24 hours, at\n  http://%s%s\n", s.listener.Addr(), people.LinkPath(token))
+	}
+	return nil
 }
 
 // openToServe opens the database and sees that its tables are those of this
@@ -140,6 +159,7 @@ type service struct {
 	log       *slog.Logger
 	settings  *settings.Service
 	guard     *access.Guard
+	people    *people.Service
 	ledger    *ledger.Ledger
 	queue     *jobQueue
 	scheduler *scheduler.Scheduler
@@ -158,9 +178,11 @@ func (m *Main) newService(ctx context.Context) (*service, error) {
 	if s.settings, err = m.openSettings(ctx); err != nil {
 		return nil, err
 	}
-	if s.guard, err = access.New(s.store, m.config.Access, m.Now, m.log); err != nil {
+	s.people = people.New(people.Options{Store: s.store, Now: m.Now, Log: m.log})
+	if s.guard, err = access.New(s.store, s.people, m.config.Access, m.Now, m.log); err != nil {
 		return nil, err
 	}
+	s.people.Secure = func(r *http.Request) bool { return m.config.Panel.SecureCookies || s.guard.Secure(r) }
 	if s.queue, err = m.openQueue(); err != nil {
 		return nil, err
 	}
@@ -212,7 +234,19 @@ func (s *service) handler(m *Main, version string) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	images, err := imagehost.Parse(m.config.Panel.ImageHosts)
+	if err != nil {
+		return nil, fmt.Errorf("panel.image_hosts: %w", err)
+	}
+	pages, err := panel.New(panel.Options{
+		Store: s.store, Votes: s.ledger, Runs: s.scheduler, Settings: s.settings, Guard: s.guard, People: s.people, Live: s.stream,
+		Version: version, Images: images, TryIt: m.config.Panel.TryIt, Now: m.Now, Log: m.log,
+	})
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
+	mux.Handle("/", pages)
 	mux.Handle(api.Prefix+"/", v1)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
 	mux.Handle("GET /readyz", &s.ready)
@@ -239,6 +273,7 @@ func profiler() http.Handler {
 func (s *service) start(ctx context.Context) error {
 	s.settings.Start()
 	s.guard.Start()
+	s.people.Start()
 	s.stream.Start()
 	s.metrics.Watch(metrics.Sources{
 		Store: s.store, Settings: s.settings.Current, VotesWaiting: s.ledger.Waiting, Pacing: s.scheduler.Pacing, Live: s.stream.Stats,
@@ -300,6 +335,7 @@ func (s *service) stop() error {
 	}
 	s.metrics.Stop()
 	s.guard.Stop(ctx)
+	s.people.Stop(ctx)
 	s.settings.Stop()
 	errs = append(errs, s.queue.Close())
 	return errors.Join(errs...)
