@@ -160,19 +160,14 @@ func (p *Panel) setup(w http.ResponseWriter, r *http.Request) error {
 	}
 	form.Name = strings.TrimSpace(r.PostFormValue("name"))
 	password := r.PostFormValue("password")
-	var person *store.Person
 	if password != r.PostFormValue("again") {
 		err = &people.Invalid{Field: "again", Err: errors.New("is not the same as above")}
 	} else {
-		person, err = p.People.UseLink(w, r, form.Token, form.Name, password)
+		_, err = p.People.UseLink(w, r, form.Token, form.Name, password)
 	}
 	var wrong *people.Invalid
 	switch {
 	case err == nil:
-		text := map[store.LinkPurpose]string{store.ResetLink: "set a new password", store.InviteLink: "accepted an invitation", store.SetupLink: "became the first operator"}[form.Link.Purpose]
-		if err := p.record(r, person.Name, text); err != nil {
-			return err
-		}
 		redirect(w, r, "/")
 		return nil
 	case errors.As(err, &wrong):
@@ -223,9 +218,6 @@ func (p *Panel) changePassword(w http.ResponseWriter, r *http.Request) error {
 	)
 	switch {
 	case err == nil:
-		if err := p.record(r, client.Person.Name, "changed their password"); err != nil {
-			return err
-		}
 		return p.render(w, r, page{Title: "Your account"}, passwordChangedPage())
 	case errors.As(err, &wrong):
 		form.Field, form.Err = wrong.Field, wrong.Err.Error()
@@ -239,10 +231,7 @@ func (p *Panel) changePassword(w http.ResponseWriter, r *http.Request) error {
 
 func (p *Panel) signOutEverywhere(w http.ResponseWriter, r *http.Request) error {
 	person := access.From(r.Context()).Person
-	if _, err := p.People.SignOutEverywhere(r.Context(), person.Number); err != nil {
-		return err
-	}
-	if err := p.record(r, person.Name, "signed out everywhere"); err != nil {
+	if err := p.People.SignOutEverywhere(r.Context(), person.Number, person.Name); err != nil {
 		return err
 	}
 	return p.signOut(w, r)

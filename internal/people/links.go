@@ -53,7 +53,24 @@ func (s *Service) Invite(ctx context.Context, name string, role store.Role, by s
 	case !errors.Is(err, store.ErrNotFound):
 		return "", fmt.Errorf("looking up a person: %w", err)
 	}
-	return s.link(ctx, store.Link{Purpose: store.InviteLink, Name: name, Role: role, CreatedBy: by})
+	token, err = s.link(ctx, store.Link{Purpose: store.InviteLink, Name: name, Role: role, CreatedBy: by})
+	if err != nil {
+		return "", err
+	}
+	return token, s.Record(ctx, by, fmt.Sprintf("invited %s as %s", name, withArticle(role)))
+}
+
+// WithdrawInvitations ends the invitations that nobody has taken up, and says
+// how many there were.
+func (s *Service) WithdrawInvitations(ctx context.Context, by string) (int64, error) {
+	n, err := s.Store.DeleteLinks(ctx, store.InviteLink, 0)
+	if err != nil {
+		return 0, fmt.Errorf("ending invitations: %w", err)
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	return n, s.Record(ctx, by, fmt.Sprintf("withdrew %d open invitations", n))
 }
 
 // Reset returns a token with which a person sets a new password, in place of
@@ -70,7 +87,11 @@ func (s *Service) Reset(ctx context.Context, number int64, by string) (token str
 	if _, err := s.Store.DeleteLinks(ctx, store.ResetLink, number); err != nil {
 		return "", fmt.Errorf("ending earlier links: %w", err)
 	}
-	return s.link(ctx, store.Link{Purpose: store.ResetLink, Person: number, Name: p.Name, Role: p.Role, CreatedBy: by})
+	token, err = s.link(ctx, store.Link{Purpose: store.ResetLink, Person: number, Name: p.Name, Role: p.Role, CreatedBy: by})
+	if err != nil {
+		return "", err
+	}
+	return token, s.Record(ctx, by, "made a link for a new password of "+p.Name)
 }
 
 // link stores a link and returns its token of 128 random bits.
@@ -128,7 +149,17 @@ func (s *Service) UseLink(w http.ResponseWriter, r *http.Request, token, name, p
 	if err != nil {
 		return nil, err
 	}
+	if err := s.Record(ctx, p.Name, used[l.Purpose]); err != nil {
+		return nil, err
+	}
 	return &p, s.begin(w, r, &p)
+}
+
+// used says what a person did with a link.
+var used = map[store.LinkPurpose]string{
+	store.SetupLink:  "became the first operator",
+	store.InviteLink: "accepted the invitation",
+	store.ResetLink:  "set a new password by a link",
 }
 
 // redeem makes or changes the person a link was for.
@@ -141,12 +172,7 @@ func (s *Service) redeem(ctx context.Context, l *store.Link, passwordHash string
 		if !p.DisabledAt.IsZero() {
 			return p, ErrLink
 		}
-		p.PasswordHash = passwordHash
-		if err := s.Store.SavePerson(ctx, p); err != nil {
-			return p, fmt.Errorf("storing a password: %w", err)
-		}
-		_, err = s.SignOutEverywhere(ctx, p.Number)
-		return p, err
+		return p, s.setPassword(ctx, p, passwordHash)
 	}
 	by := l.CreatedBy
 	if by == "" {

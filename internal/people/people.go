@@ -65,7 +65,7 @@ const (
 
 // Options of a Service.
 type Options struct {
-	Store store.Panel
+	Store store.Service
 	// Secure says whether a request came by TLS.
 	Secure func(*http.Request) bool
 	Now    func() time.Time // time.Now
@@ -257,25 +257,35 @@ func (s *Service) ChangePassword(w http.ResponseWriter, r *http.Request, from ne
 			return ErrPassword
 		}
 	}
-	if err := s.setPassword(r.Context(), now, password); err != nil {
+	hash, err := s.hasher.hash(r.Context(), password)
+	if err != nil {
+		return err
+	}
+	if err := s.setPassword(r.Context(), now, hash); err != nil {
+		return err
+	}
+	if err := s.Record(r.Context(), now.Name, "changed their password"); err != nil {
 		return err
 	}
 	return s.begin(w, r, &now)
 }
 
-// setPassword stores a password and ends all sessions and links of the person.
-func (s *Service) setPassword(ctx context.Context, p store.Person, password string) (err error) {
-	if p.PasswordHash, err = s.hasher.hash(ctx, password); err != nil {
-		return err
-	}
+// setPassword stores the hash of a password and ends all sessions and links of
+// the person.
+func (s *Service) setPassword(ctx context.Context, p store.Person, hash string) error {
+	p.PasswordHash = hash
 	if err := s.Store.SavePerson(ctx, p); err != nil {
 		return fmt.Errorf("storing a password: %w", err)
 	}
-	if _, err := s.Store.DeleteLinks(ctx, "", p.Number); err != nil {
+	return s.shut(ctx, p.Number)
+}
+
+// shut ends all sessions and links of a person.
+func (s *Service) shut(ctx context.Context, number int64) error {
+	if _, err := s.Store.DeleteLinks(ctx, "", number); err != nil {
 		return fmt.Errorf("ending the links of a person: %w", err)
 	}
-	_, err = s.SignOutEverywhere(ctx, p.Number)
-	return err
+	return s.endSessions(ctx, number)
 }
 
 // Invalid is an error about one thing that was entered.
@@ -287,41 +297,69 @@ type Invalid struct {
 func (e *Invalid) Error() string { return e.Field + " " + e.Err.Error() }
 func (e *Invalid) Unwrap() error { return e.Err }
 
-// SetRole gives a person a role. It is in force at once in this process, and in
-// others within seconds. store.ErrLastOperator, store.ErrNotFound.
-func (s *Service) SetRole(ctx context.Context, number int64, role store.Role) error {
-	return s.change(ctx, number, func(p *store.Person) { p.Role = role })
+// SetRole gives a person a role, which is in force within seconds.
+// store.ErrLastOperator, store.ErrNotFound. by is who does it, here and below.
+func (s *Service) SetRole(ctx context.Context, number int64, role store.Role, by string) error {
+	p, err := s.change(ctx, number, func(p *store.Person) { p.Role = role })
+	if err != nil {
+		return err
+	}
+	return s.Record(ctx, by, fmt.Sprintf("made %s %s", p.Name, withArticle(role)))
+}
+
+// withArticle is "a viewer" or "an operator".
+func withArticle(r store.Role) string {
+	if r == store.Operator {
+		return "an operator"
+	}
+	return "a " + string(r)
 }
 
 // Disable ends a person's sessions and links, and lets nobody in with the name
 // until Enable. store.ErrLastOperator, store.ErrNotFound.
-func (s *Service) Disable(ctx context.Context, number int64) error {
+func (s *Service) Disable(ctx context.Context, number int64, by string) error {
 	now := s.now()
-	if err := s.change(ctx, number, func(p *store.Person) { p.DisabledAt = now }); err != nil {
+	p, err := s.change(ctx, number, func(p *store.Person) { p.DisabledAt = now })
+	if err != nil {
 		return err
 	}
-	if _, err := s.Store.DeleteLinks(ctx, "", number); err != nil {
-		return fmt.Errorf("ending the links of a person: %w", err)
+	if err := s.shut(ctx, number); err != nil {
+		return err
 	}
-	_, err := s.SignOutEverywhere(ctx, number)
-	return err
+	return s.Record(ctx, by, "disabled "+p.Name)
 }
 
-// Enable lets a person in again who was disabled.
-func (s *Service) Enable(ctx context.Context, number int64) error {
-	return s.change(ctx, number, func(p *store.Person) { p.DisabledAt = time.Time{} })
+// Enable lets a person in again who was disabled. store.ErrNotFound.
+func (s *Service) Enable(ctx context.Context, number int64, by string) error {
+	p, err := s.change(ctx, number, func(p *store.Person) { p.DisabledAt = time.Time{} })
+	if err != nil {
+		return err
+	}
+	return s.Record(ctx, by, "enabled "+p.Name)
 }
 
-func (s *Service) change(ctx context.Context, number int64, f func(*store.Person)) error {
+func (s *Service) change(ctx context.Context, number int64, f func(*store.Person)) (store.Person, error) {
 	p, err := s.Store.PersonByNumber(ctx, number)
 	if err != nil {
-		return fmt.Errorf("looking up a person: %w", err)
+		return p, fmt.Errorf("looking up a person: %w", err)
 	}
 	f(&p)
 	if err := s.Store.SavePerson(ctx, p); err != nil {
-		return fmt.Errorf("changing a person: %w", err)
+		return p, fmt.Errorf("changing a person: %w", err)
 	}
 	s.forget(number)
+	return p, nil
+}
+
+// Record logs what somebody did about people and keys, for the audit.
+func (s *Service) Record(ctx context.Context, who, what string) error {
+	a := store.Activity{At: s.now(), Kind: store.AccessChanged, Who: who, Detail: what}
+	err := s.Store.Update(ctx, func(tx store.Tx) error {
+		return tx.Apply(ctx, &store.Changes{Activity: []store.Activity{a}})
+	})
+	if err != nil {
+		return fmt.Errorf("logging an activity: %w", err)
+	}
 	return nil
 }
 
@@ -357,8 +395,7 @@ func (s *Service) Farewell(ctx context.Context) error {
 	if number == 0 {
 		return nil
 	}
-	_, err := s.SignOutEverywhere(ctx, number)
-	return err
+	return s.endSessions(ctx, number)
 }
 
 // Enter begins a session with the token of Welcome; ErrLink.

@@ -196,15 +196,29 @@ func (s *Service) end(r *http.Request) error {
 	return nil
 }
 
-// SignOutEverywhere ends all sessions of a person and says how many there were.
-// It is in force at once in this process, and in others within seconds.
-func (s *Service) SignOutEverywhere(ctx context.Context, number int64) (int64, error) {
-	n, err := s.Store.DeleteSessionsOf(ctx, number, s.now())
+// SignOutEverywhere ends all sessions of a person: here at once, in other
+// processes within seconds. store.ErrNotFound.
+func (s *Service) SignOutEverywhere(ctx context.Context, number int64, by string) error {
+	p, err := s.Store.PersonByNumber(ctx, number)
 	if err != nil {
-		return 0, fmt.Errorf("ending the sessions of a person: %w", err)
+		return fmt.Errorf("looking up a person: %w", err)
+	}
+	if err := s.endSessions(ctx, number); err != nil {
+		return err
+	}
+	what := "signed " + p.Name + " out everywhere"
+	if by == p.Name {
+		what = "signed out everywhere"
+	}
+	return s.Record(ctx, by, what)
+}
+
+func (s *Service) endSessions(ctx context.Context, number int64) error {
+	if _, err := s.Store.DeleteSessionsOf(ctx, number, s.now()); err != nil {
+		return fmt.Errorf("ending the sessions of a person: %w", err)
 	}
 	s.forget(number)
-	return n, nil
+	return nil
 }
 
 // Flash keeps a message for the next page of a session. Without one it is lost.
