@@ -26,8 +26,10 @@ import (
 	"poa/internal/ledger"
 	"poa/internal/live"
 	"poa/internal/metrics"
+	"poa/internal/overview"
 	"poa/internal/panel"
 	"poa/internal/people"
+	"poa/internal/samples"
 	"poa/internal/scheduler"
 	"poa/internal/settings"
 	"poa/internal/store"
@@ -165,6 +167,8 @@ type service struct {
 	scheduler *scheduler.Scheduler
 	stream    *live.Stream
 	metrics   *metrics.Metrics
+	samples   *samples.Recorder
+	overview  *overview.Reader
 	http      []*http.Server
 	listener  net.Listener // of the API
 	failed    chan error   // of a server that ended by itself
@@ -194,15 +198,18 @@ func (m *Main) newService(ctx context.Context) (*service, error) {
 	}
 	version := readVersion()
 	s.metrics = metrics.New(metrics.Options{Version: version.Version, Revision: version.Revision, Now: m.Now, Log: m.log})
+	oldAfter := func() time.Duration { return s.settings.Current().Batch.OldAfter }
+	s.samples = samples.NewRecorder(samples.Options{Store: s.store, OldAfter: oldAfter, Now: m.Now, Log: m.log})
+	s.overview = overview.New(overview.Options{Store: s.store, Samples: samples.NewReader(s.samples), OldAfter: oldAfter, Now: m.Now})
 	s.stream = live.New(s.store, live.Options{Log: m.log})
 	s.ledger = ledger.New(s.store, ledger.Options{
 		Policy: s.settings.Current().Policy, Now: m.Now, MaxCommit: m.config.Ledger.MaxCommit, MaxQueue: m.config.Ledger.MaxQueue,
-		Observer: ledger.Observers{s.metrics, nudge{s.stream}}, Log: m.log,
+		Observer: ledger.Observers{s.metrics, s.samples, nudge{s.stream}}, Log: m.log,
 	})
 	s.settings.OnChange(func(in *settings.InForce) { s.ledger.SetPolicy(in.Policy) })
 	s.scheduler = scheduler.New(scheduler.Options{
 		Store: s.store, Queue: s.queue, Settings: s.settings.Current, VotesWaiting: s.ledger.Waiting,
-		Process: processName(), Cores: m.databaseCores(), Now: m.Now, Observer: s.metrics, Log: m.log,
+		Process: processName(), Cores: m.databaseCores(), Now: m.Now, Observer: scheduler.Observers{s.metrics, s.samples}, Log: m.log,
 	})
 	s.ready = readiness{store: s.store, now: m.Now}
 	handler, err := s.handler(m, version.Version)
@@ -239,7 +246,7 @@ func (s *service) handler(m *Main, version string) (http.Handler, error) {
 		return nil, fmt.Errorf("panel.image_hosts: %w", err)
 	}
 	pages, err := panel.New(panel.Options{
-		Store: s.store, Votes: s.ledger, Runs: s.scheduler, Settings: s.settings, Guard: s.guard, People: s.people, Live: s.stream,
+		Store: s.store, Votes: s.ledger, Runs: s.scheduler, Settings: s.settings, Guard: s.guard, People: s.people, Live: s.stream, Overview: s.overview,
 		Version: version, Images: images, TryIt: m.config.Panel.TryIt, Now: m.Now, Log: m.log,
 	})
 	if err != nil {
@@ -274,6 +281,7 @@ func (s *service) start(ctx context.Context) error {
 	s.settings.Start()
 	s.guard.Start()
 	s.people.Start()
+	s.samples.Start()
 	s.stream.Start()
 	s.metrics.Watch(metrics.Sources{
 		Store: s.store, Settings: s.settings.Current, VotesWaiting: s.ledger.Waiting, Pacing: s.scheduler.Pacing, Live: s.stream.Stats,
@@ -334,6 +342,7 @@ func (s *service) stop() error {
 		s.log.Warn("a run was cut off; it goes on elsewhere or after the next start", "err", err)
 	}
 	s.metrics.Stop()
+	s.samples.Stop(ctx)
 	s.guard.Stop(ctx)
 	s.people.Stop(ctx)
 	s.settings.Stop()

@@ -18,6 +18,7 @@ import (
 	"poa/internal/api"
 	"poa/internal/imagehost"
 	"poa/internal/live"
+	"poa/internal/overview"
 	"poa/internal/people"
 	"poa/internal/settings"
 	"poa/internal/store"
@@ -32,6 +33,7 @@ type Options struct {
 	Guard    *access.Guard
 	People   *people.Service
 	Live     *live.Stream
+	Overview *overview.Reader // with the samples that charts show
 	Version  string // of the program
 	// Images says from where pictures may come, besides this server.
 	Images imagehost.Hosts
