@@ -34,7 +34,7 @@ type Options struct {
 	People   *people.Service
 	Live     *live.Stream
 	Overview *overview.Reader // with the samples that charts show
-	Version  string // of the program
+	Version  string           // of the program
 	// Images says from where pictures may come, besides this server.
 	Images imagehost.Hosts
 	// TryIt lets operators cast votes in the arena.
