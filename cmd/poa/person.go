@@ -25,6 +25,16 @@ func (m *Main) people() *people.Service {
 	return people.New(people.Options{Store: m.service(), Now: m.Now, Log: m.log})
 }
 
+// openForPeople opens the database to change who may sign in, which is logged:
+// a new database is made ready for that.
+func (m *Main) openForPeople(ctx context.Context) error {
+	if err := m.openToWrite(ctx); err != nil {
+		return err
+	}
+	_, err := m.policy(ctx)
+	return err
+}
+
 // linkFlags say under which address the panel is reached.
 type linkFlags struct {
 	URL string `name:"url" placeholder:"URL" help:"Where the panel is reached from outside, such as https://poa.example.com. [serve.listen]"`
@@ -67,7 +77,7 @@ type personCreateCommand struct {
 }
 
 func (c *personCreateCommand) Run(ctx context.Context, m *Main) error {
-	if err := m.openToWrite(ctx); err != nil {
+	if err := m.openForPeople(ctx); err != nil {
 		return err
 	}
 	token, err := m.people().Invite(ctx, c.Name, store.Role(c.Role), who)
@@ -130,7 +140,7 @@ func (c *personListCommand) Run(ctx context.Context, m *Main) error {
 
 // person opens the database and returns the person with a name.
 func (m *Main) person(ctx context.Context, name string) (store.Person, error) {
-	if err := m.openToWrite(ctx); err != nil {
+	if err := m.openForPeople(ctx); err != nil {
 		return store.Person{}, err
 	}
 	p, err := m.service().PersonByName(ctx, name)

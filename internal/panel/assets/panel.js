@@ -34,6 +34,7 @@
       const typing = e.target.closest("input:not([type=checkbox], [type=radio], [type=range]), textarea, select, [contenteditable]");
       if (e.key === "Escape" && typing) { typing.blur(); return; }
       if (typing || $("dialog[open]")) return;
+      if ((e.key === " " || e.key === "Enter") && e.target.closest("a, button, summary, input")) return; // theirs
       if (leader && e.timeStamp - leader < 1500) {
         leader = 0;
         const place = places[e.key] && $(`.nav a[href="${places[e.key]}"]`);
