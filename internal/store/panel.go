@@ -145,7 +145,7 @@ type Session struct {
 // ActivityDepth how many SearchActivity does.
 const (
 	RecentDepth   = 1_000
-	ActivityDepth = 10_000
+	ActivityDepth = 5_000
 )
 
 // VoterQuery asks for a page of voters.

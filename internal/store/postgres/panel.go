@@ -280,6 +280,7 @@ func (s *Store) TriggerCandidates(ctx context.Context, votes int64, n int) (foun
 // ListSettingChanges returns a page of the audit.
 func (s *Store) ListSettingChanges(ctx context.Context, q store.SettingQuery) (entries []store.AuditEntry, err error) {
 	err = s.read(ctx, func(l *link) error {
+		l.gathered.Queue(settingsHeads)
 		rows, err := l.q.SettingChangesBefore(ctx, SettingChangesBeforeParams{Name: q.Name, Before: orLast(q.Before), UpTo: limit(q.Limit)})
 		entries = convert(rows, func(r *SettingsAudit) store.AuditEntry {
 			return store.AuditEntry{Number: r.Number, SettingChange: settingChangeOf(r)}
@@ -320,6 +321,7 @@ func (s *Store) AddSamples(ctx context.Context, samples []store.Sample) error {
 func (s *Store) Samples(ctx context.Context, from, until time.Time, minutes int) (samples []store.Sample, err error) {
 	bin := time.Duration(minutes) * time.Minute
 	err = s.read(ctx, func(l *link) error {
+		l.gathered.Queue(settingsHeads)
 		rows, err := l.q.SamplesBetween(ctx, SamplesBetweenParams{
 			Grain: int16(store.SampleGrain(minutes)), Minutes: int32(minutes), FromAt: stamp(from.Truncate(bin)), UntilAt: stamp(until.Truncate(bin)),
 		})

@@ -616,6 +616,7 @@ func (s *Store) SearchActivity(ctx context.Context, q store.ActivitySearch) (ent
 		if err != nil {
 			return err
 		}
+		l.gathered.Queue(settingsHeads)
 		p.Reason = q.Reason
 		if q.Collection != nil {
 			number, known, err := view{l}.collection(ctx, *q.Collection)
