@@ -26,6 +26,7 @@ import (
 	"poa/internal/ledger"
 	"poa/internal/live"
 	"poa/internal/metrics"
+	"poa/internal/operate"
 	"poa/internal/overview"
 	"poa/internal/panel"
 	"poa/internal/people"
@@ -234,8 +235,9 @@ func (n nudge) Answered(*ledger.Vote, *ledger.Answer) {}
 
 // handler is all that is served.
 func (s *service) handler(m *Main, version string) (http.Handler, error) {
+	byHand := operate.New(operate.Options{Store: s.store, Settings: s.settings.Current, Now: m.Now, Computed: s.samples.Computation})
 	v1, err := api.New(api.Options{
-		Store: s.store, Votes: s.ledger, Runs: s.scheduler, Settings: s.settings, Guard: s.guard, Stream: s.stream,
+		Store: s.store, Votes: s.ledger, Runs: s.scheduler, Settings: s.settings, Operate: byHand, Guard: s.guard, Stream: s.stream,
 		Version: version, Now: m.Now, Log: m.log,
 	})
 	if err != nil {
@@ -246,7 +248,7 @@ func (s *service) handler(m *Main, version string) (http.Handler, error) {
 		return nil, fmt.Errorf("panel.image_hosts: %w", err)
 	}
 	pages, err := panel.New(panel.Options{
-		Store: s.store, Votes: s.ledger, Runs: s.scheduler, Settings: s.settings, Guard: s.guard, People: s.people, Live: s.stream, Overview: s.overview,
+		Store: s.store, Votes: s.ledger, Runs: s.scheduler, Settings: s.settings, Operate: byHand, Guard: s.guard, People: s.people, Live: s.stream, Overview: s.overview,
 		Version: version, Images: images, TryIt: m.config.Panel.TryIt, Now: m.Now, Log: m.log,
 	})
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"poa/internal/api"
 	"poa/internal/imagehost"
 	"poa/internal/live"
+	"poa/internal/operate"
 	"poa/internal/overview"
 	"poa/internal/people"
 	"poa/internal/settings"
@@ -30,6 +31,7 @@ type Options struct {
 	Votes    api.Votes
 	Runs     api.Runs
 	Settings *settings.Service
+	Operate  *operate.Service // what is done by hand
 	Guard    *access.Guard
 	People   *people.Service
 	Live     *live.Stream
