@@ -4,7 +4,7 @@ GO ?= go
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TOOL = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help try demo bench test fuzz race check generate build
+.PHONY: help try demo bench test fuzz race check generate vendor build
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -52,6 +52,23 @@ check: ## format, vet, lint, and see that generated code is current
 	$(MAKE) generate
 	git diff --exit-code -- internal
 
-generate: ## generate code from the SQL queries
+generate: ## generate code from the SQL queries and the panel's templates
+	$(GO) tool -modfile=tools/go.mod templ generate -path internal/panel
 	cd internal/store/sqlite && $(GO) tool -modfile=../../../tools/go.mod sqlc generate
 	cd internal/store/postgres && $(GO) tool -modfile=../../../tools/go.mod sqlc generate
+
+# What others wrote for browsers, from the npm registry: package, the file in
+# it, its name here, its SHA-256.
+VENDORED = \
+	htmx.org/-/htmx.org-4.0.1.tgz:dist/htmx.min.js:htmx.min.js:a0abb04f2f45a1f89d1d4844023245537e5e6014c87b144553e0607b4cc32130 \
+	uplot/-/uplot-1.6.32.tgz:dist/uPlot.iife.min.js:uplot.min.js:19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f \
+	uplot/-/uplot-1.6.32.tgz:dist/uPlot.min.css:uplot.min.css:df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04
+NPM ?= https://registry.npmjs.org
+
+vendor: ## fetch the panel's third-party scripts from npm and check that they are what they were
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; for v in $(VENDORED); do \
+		set -- $$(echo $$v | tr : ' '); \
+		curl -fsS "$(NPM)/$$1" | tar xz -C "$$dir" "package/$$2"; \
+		echo "$$4  $$dir/package/$$2" | sha256sum --check --quiet; \
+		cp "$$dir/package/$$2" "internal/panel/assets/$$3"; \
+	done

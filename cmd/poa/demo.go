@@ -17,6 +17,7 @@ import (
 
 	"poa/internal/access"
 	"poa/internal/ledger"
+	"poa/internal/panel"
 	"poa/internal/sample"
 	"poa/internal/scoring"
 	"poa/internal/store"
@@ -33,6 +34,7 @@ type demoCommand struct {
 type demoDoc struct {
 	Database    string         `json:"database"`
 	Address     string         `json:"address"`
+	Panel       string         `json:"panel"`      // a link that signs in, for as long as the demo runs
 	ViewerKey   string         `json:"viewer_key"` // keys of this run
 	OperatorKey string         `json:"operator_key"`
 	NFTs        int64          `json:"nfts"`
@@ -55,6 +57,7 @@ func (c *demoCommand) Run(ctx context.Context, m *Main) error {
 		m.config.Database = "sqlite:" + filepath.Join(dir, "poa.db")
 	}
 	c.address(m)
+	m.config.Panel.TryIt = true
 	if !m.cli.Verbose { // the demo tells what happens itself
 		m.log = slog.New(slog.NewTextHandler(m.errs, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
@@ -76,6 +79,7 @@ func (c *demoCommand) Run(ctx context.Context, m *Main) error {
 	if err = c.welcome(ctx, m, s, &doc); err == nil {
 		err = c.play(ctx, m, s.ledger, game, &doc)
 	}
+	err = errors.Join(err, s.people.Farewell(context.WithoutCancel(ctx)))
 	if err = errors.Join(err, s.stop()); err != nil {
 		return fmt.Errorf("playing the demo: %w", err)
 	}
@@ -110,10 +114,16 @@ func (c *demoCommand) welcome(ctx context.Context, m *Main, s *service, doc *dem
 		}
 		*key = secret
 	}
+	token, err := s.people.Welcome(ctx, "demo")
+	if err != nil {
+		return fmt.Errorf("making the demo's operator: %w", err)
+	}
+	doc.Panel = doc.Address + panel.EnterPath + "?token=" + token
 	if m.cli.JSON {
 		return m.printLine(doc)
 	}
 	m.printf("%s is ready and served at %s\n\n", doc.Database, doc.Address)
+	m.printf("  panel         %s\n", doc.Panel)
 	m.printf("  API docs      %s/api/v1/docs\n", doc.Address)
 	m.printf("  viewer key    %s\n  operator key  %s\n\n", doc.ViewerKey, doc.OperatorKey)
 	m.printf("  curl -H 'Authorization: Bearer %s' %s/api/v1/leaderboard\n\n", doc.ViewerKey, doc.Address)

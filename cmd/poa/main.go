@@ -74,6 +74,7 @@ type commands struct {
 	Bench       benchCommand       `cmd:"" help:"Measure what votes and computations cost on this machine, on databases of its own."`
 	Serve       serveCommand       `cmd:"" help:"Run the service: votes over HTTP, the schedule, and what it does to be watched."`
 	Key         keyCommand         `cmd:"" help:"Make, show and revoke the API keys of the service."`
+	Person      personCommand      `cmd:"" help:"Say who may sign in to the panel."`
 	Batch       batchCommand       `cmd:"" help:"Look into the batches."`
 	Backup      backupCommand      `cmd:"" help:"Copy an SQLite database while it is in use."`
 	Settings    configCommand      `cmd:"" name:"config" help:"Look into the settings."`

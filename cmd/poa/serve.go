@@ -23,9 +23,15 @@ import (
 	"poa/internal/api"
 	"poa/internal/config"
 	"poa/internal/dropin"
+	"poa/internal/imagehost"
 	"poa/internal/ledger"
 	"poa/internal/live"
 	"poa/internal/metrics"
+	"poa/internal/operate"
+	"poa/internal/overview"
+	"poa/internal/panel"
+	"poa/internal/people"
+	"poa/internal/samples"
 	"poa/internal/scheduler"
 	"poa/internal/settings"
 	"poa/internal/store"
@@ -73,6 +79,9 @@ func (c *serveCommand) Run(ctx context.Context, m *Main) error {
 		return errors.Join(err, s.stop())
 	}
 	m.printf("poa serves http://%s from %s\n", s.listener.Addr(), m.database())
+	if err := s.invite(ctx, m); err != nil {
+		return errors.Join(err, s.stop())
+	}
 	select {
 	case <-ctx.Done():
 		m.log.Info("shutting down")
@@ -80,6 +89,19 @@ func (c *serveCommand) Run(ctx context.Context, m *Main) error {
 	case err = <-s.failed:
 	}
 	return errors.Join(err, s.stop())
+}
+
+// invite prints the link with which the first operator is made, as long as
+// there is nobody.
+func (s *service) invite(ctx context.Context, m *Main) error {
+	token, err := s.people.Setup(ctx)
+	if err != nil {
+		return fmt.Errorf("making a link for the first operator: %w", err)
+	}
+	if token != "" {
+		m.printf("Nobody can sign in yet. Make the first operator, within 24 hours, at\n  http://%s%s\n", s.listener.Addr(), people.LinkPath(token))
+	}
+	return nil
 }
 
 // openToServe opens the database and sees that its tables are those of this
@@ -143,12 +165,15 @@ type service struct {
 	log       *slog.Logger
 	settings  *settings.Service
 	guard     *access.Guard
+	people    *people.Service
 	ledger    *ledger.Ledger
 	queue     *jobQueue
 	scheduler *scheduler.Scheduler
 	stream    *live.Stream
 	metrics   *metrics.Metrics
 	dropin    *dropin.API
+	samples   *samples.Recorder
+	overview  *overview.Reader
 	http      []*http.Server
 	listener  net.Listener // of the API
 	failed    chan error   // of a server that ended by itself
@@ -162,9 +187,11 @@ func (m *Main) newService(ctx context.Context) (*service, error) {
 	if s.settings, err = m.openSettings(ctx); err != nil {
 		return nil, err
 	}
-	if s.guard, err = access.New(s.store, m.config.Access, m.Now, m.log); err != nil {
+	s.people = people.New(people.Options{Store: s.store, Now: m.Now, Log: m.log})
+	if s.guard, err = access.New(s.store, s.people, m.config.Access, m.Now, m.log); err != nil {
 		return nil, err
 	}
+	s.people.Secure = func(r *http.Request) bool { return m.config.Panel.SecureCookies || s.guard.Secure(r) }
 	if s.queue, err = m.openQueue(); err != nil {
 		return nil, err
 	}
@@ -176,15 +203,18 @@ func (m *Main) newService(ctx context.Context) (*service, error) {
 	}
 	version := readVersion()
 	s.metrics = metrics.New(metrics.Options{Version: version.Version, Revision: version.Revision, Now: m.Now, Log: m.log})
+	oldAfter := func() time.Duration { return s.settings.Current().Batch.OldAfter }
+	s.samples = samples.NewRecorder(samples.Options{Store: s.store, OldAfter: oldAfter, Now: m.Now, Log: m.log})
+	s.overview = overview.New(overview.Options{Store: s.store, Samples: samples.NewReader(s.samples), OldAfter: oldAfter, Now: m.Now})
 	s.stream = live.New(s.store, live.Options{Log: m.log})
 	s.ledger = ledger.New(s.store, ledger.Options{
 		Policy: s.settings.Current().Policy, Now: m.Now, MaxCommit: m.config.Ledger.MaxCommit, MaxQueue: m.config.Ledger.MaxQueue,
-		Observer: ledger.Observers{s.metrics, nudge{s.stream}}, Log: m.log,
+		Observer: ledger.Observers{s.metrics, s.samples, nudge{s.stream}}, Log: m.log,
 	})
 	s.settings.OnChange(func(in *settings.InForce) { s.ledger.SetPolicy(in.Policy) })
 	s.scheduler = scheduler.New(scheduler.Options{
 		Store: s.store, Queue: s.queue, Settings: s.settings.Current, VotesWaiting: s.ledger.Waiting,
-		Process: processName(), Cores: m.databaseCores(), Now: m.Now, Observer: s.metrics, Log: m.log,
+		Process: processName(), Cores: m.databaseCores(), Now: m.Now, Observer: scheduler.Observers{s.metrics, s.samples}, Log: m.log,
 	})
 	s.ready = readiness{store: s.store, jobs: s.queue.Present, now: m.Now}
 	handler, err := s.handler(m, version.Version)
@@ -209,8 +239,9 @@ func (n nudge) Answered(*ledger.Vote, *ledger.Answer) {}
 
 // handler is all that is served.
 func (s *service) handler(m *Main, version string) (http.Handler, error) {
+	byHand := operate.New(operate.Options{Store: s.store, Settings: s.settings.Current, Now: m.Now, Computed: s.samples.Computation})
 	v1, err := api.New(api.Options{
-		Store: s.store, Votes: s.ledger, Runs: s.scheduler, Settings: s.settings, Guard: s.guard, Stream: s.stream,
+		Store: s.store, Votes: s.ledger, Runs: s.scheduler, Settings: s.settings, Operate: byHand, Guard: s.guard, Stream: s.stream,
 		Version: version, Now: m.Now, Log: m.log,
 	})
 	if err != nil {
@@ -219,7 +250,19 @@ func (s *service) handler(m *Main, version string) (http.Handler, error) {
 	s.dropin = dropin.New(dropin.Options{
 		Store: s.store.(dropin.Store), Runs: s.scheduler, Settings: s.settings, Guard: s.guard, Identified: api.Identified, Now: m.Now, Log: m.log,
 	})
+	images, err := imagehost.Parse(m.config.Panel.ImageHosts)
+	if err != nil {
+		return nil, fmt.Errorf("panel.image_hosts: %w", err)
+	}
+	pages, err := panel.New(panel.Options{
+		Store: s.store, Votes: s.ledger, Runs: s.scheduler, Settings: s.settings, Operate: byHand, Guard: s.guard, People: s.people, Live: s.stream, Overview: s.overview,
+		Version: version, Images: images, TryIt: m.config.Panel.TryIt, Now: m.Now, Log: m.log,
+	})
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
+	mux.Handle("/", pages)
 	mux.Handle(api.Prefix+"/", v1)
 	for _, path := range dropin.Paths() {
 		mux.Handle(path, s.dropin)
@@ -249,6 +292,8 @@ func profiler() http.Handler {
 func (s *service) start(ctx context.Context) error {
 	s.settings.Start()
 	s.guard.Start()
+	s.people.Start()
+	s.samples.Start()
 	s.stream.Start()
 	s.metrics.Watch(metrics.Sources{
 		Store: s.store, Settings: s.settings.Current, VotesWaiting: s.ledger.Waiting, Pacing: s.scheduler.Pacing, Live: s.stream.Stats,
@@ -310,7 +355,9 @@ func (s *service) stop() error {
 		s.log.Warn("a run was cut off; it goes on elsewhere or after the next start", "err", err)
 	}
 	s.metrics.Stop()
+	s.samples.Stop(ctx)
 	s.guard.Stop(ctx)
+	s.people.Stop(ctx)
 	s.settings.Stop()
 	errs = append(errs, s.queue.Close())
 	return errors.Join(errs...)

@@ -1,5 +1,5 @@
-// Package access says who may do what over HTTP: API keys with their roles,
-// rates, and the addresses of clients behind proxies.
+// Package access says who may do what over HTTP: API keys and signed-in people
+// with their roles, rates, and the addresses of clients behind proxies.
 package access
 
 import (
@@ -12,6 +12,7 @@ import (
 	"maps"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,7 +25,8 @@ type Need string
 
 // The needs.
 const (
-	Read    Need = "read"    // scores: any key, and anybody where reads are public
+	Anyone  Need = "anyone"  // nothing: pages for those who are not signed in
+	Read    Need = "read"    // scores: any key or person, and anybody where reads are public
 	View    Need = "view"    // what happens inside: viewer, operator
 	Operate Need = "operate" // operator
 	Cast    Need = "cast"    // votes: voter-gateway
@@ -33,7 +35,7 @@ const (
 // Roles are the roles that satisfy a need.
 func (n Need) Roles() []store.Role {
 	switch n {
-	case Read:
+	case Anyone, Read:
 		return Roles()
 	case View:
 		return []store.Role{store.Viewer, store.Operator}
@@ -51,9 +53,12 @@ var (
 	ErrNoKey = errors.New("an API key is needed: send it as Authorization: Bearer KEY")
 	// ErrBadKey: the key is unknown or revoked.
 	ErrBadKey = errors.New("the API key is unknown or revoked")
+	// ErrCrossOrigin: a signed-in person's browser was sent by another site to
+	// change something.
+	ErrCrossOrigin = errors.New("the request came from another site; it may change things only from the panel's own pages, or with an API key")
 )
 
-// Forbidden is the error of a key whose role does not suffice.
+// Forbidden is the error of a key or person whose role does not suffice.
 type Forbidden struct {
 	Role store.Role
 	Need Need
@@ -64,12 +69,12 @@ func (e *Forbidden) Error() string {
 	for _, r := range e.Need.Roles() {
 		names = append(names, string(r))
 	}
-	return fmt.Sprintf("a key of role %s is needed, this one has role %s", strings.Join(names, " or "), e.Role)
+	return fmt.Sprintf("role %s is needed, yours is %s", strings.Join(names, " or "), e.Role)
 }
 
 // TooMany is the error of a client that exceeds its rate.
 type TooMany struct {
-	Who  string // the key, voter or client, for people
+	Who  string // the key, person, voter or client, for people
 	Wait time.Duration
 }
 
@@ -81,6 +86,7 @@ func (e *TooMany) Error() string {
 type Settings struct {
 	PublicReads        bool   `koanf:"public_reads" json:"public_reads"`
 	KeyPerMinute       int    `koanf:"key_per_minute" json:"key_per_minute"`
+	PersonPerMinute    int    `koanf:"person_per_minute" json:"person_per_minute"`
 	VoterPerMinute     int    `koanf:"voter_per_minute" json:"voter_per_minute"`
 	AnonymousPerMinute int    `koanf:"anonymous_per_minute" json:"anonymous_per_minute"`
 	TrustedProxies     string `koanf:"trusted_proxies" json:"trusted_proxies"`
@@ -89,7 +95,7 @@ type Settings struct {
 
 // Defaults returns the settings where nothing is said.
 func Defaults() Settings {
-	return Settings{KeyPerMinute: 600_000, VoterPerMinute: 120, AnonymousPerMinute: 600}
+	return Settings{KeyPerMinute: 600_000, PersonPerMinute: 3000, VoterPerMinute: 120, AnonymousPerMinute: 600}
 }
 
 // Validate reports every setting out of its range, joined.
@@ -98,7 +104,7 @@ func (s Settings) Validate() error {
 	for _, limit := range []struct {
 		name  string
 		value int
-	}{{"key_per_minute", s.KeyPerMinute}, {"voter_per_minute", s.VoterPerMinute}, {"anonymous_per_minute", s.AnonymousPerMinute}} {
+	}{{"key_per_minute", s.KeyPerMinute}, {"person_per_minute", s.PersonPerMinute}, {"voter_per_minute", s.VoterPerMinute}, {"anonymous_per_minute", s.AnonymousPerMinute}} {
 		if limit.value < 0 {
 			errs = append(errs, fmt.Errorf("%s: must not be negative, is %d", limit.name, limit.value))
 		}
@@ -126,27 +132,43 @@ const (
 
 // Client is who sent a request.
 type Client struct {
-	Key     *store.Key // nil: anonymous
+	Key     *store.Key    // nil: none was sent
+	Person  *store.Person // nil: nobody is signed in, or a key was sent
 	Address netip.Addr
 }
 
-// Name names the client in logs and audits: its key's name, "" for anonymous.
+// Name names the client in logs and audits: the key's or person's name, "" for
+// anonymous.
 func (c *Client) Name() string {
-	if c.Key == nil {
-		return ""
+	switch {
+	case c.Key != nil:
+		return c.Key.Name
+	case c.Person != nil:
+		return c.Person.Name
 	}
-	return c.Key.Name
+	return ""
+}
+
+// Sessions know who is signed in.
+type Sessions interface {
+	// Person returns who is signed in with a request, nil for nobody. It calls
+	// before, and returns its error, before it looks a session up that it has
+	// not seen lately.
+	Person(r *http.Request, before func() error) (*store.Person, error)
 }
 
 // Guard decides about requests. Its methods are safe for concurrent use.
 type Guard struct {
 	store     store.Service
+	sessions  Sessions // nil: nobody signs in
 	settings  Settings
 	proxies   Proxies
 	origins   Origins
+	cross     *http.CrossOriginProtection
 	now       func() time.Time
 	log       *slog.Logger
 	keys      *Limits
+	people    *Limits
 	voters    *Limits
 	anonymous *Limits
 	cancel    context.CancelFunc
@@ -163,8 +185,8 @@ type known struct {
 	until time.Time
 }
 
-// New returns a guard. now and log may be nil.
-func New(st store.Service, s Settings, now func() time.Time, log *slog.Logger) (*Guard, error) {
+// New returns a guard. sessions, now and log may be nil.
+func New(st store.Service, sessions Sessions, s Settings, now func() time.Time, log *slog.Logger) (*Guard, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
@@ -176,6 +198,12 @@ func New(st store.Service, s Settings, now func() time.Time, log *slog.Logger) (
 	if err != nil {
 		return nil, err
 	}
+	cross := http.NewCrossOriginProtection()
+	for _, origin := range origins {
+		if err := cross.AddTrustedOrigin(origin); err != nil {
+			return nil, fmt.Errorf("allowed_origins: %w", err)
+		}
+	}
 	if now == nil {
 		now = time.Now
 	}
@@ -183,8 +211,8 @@ func New(st store.Service, s Settings, now func() time.Time, log *slog.Logger) (
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Guard{
-		store: st, settings: s, proxies: proxies, origins: origins, now: now, log: log,
-		keys: NewLimits(s.KeyPerMinute, maxTrusted), voters: NewLimits(s.VoterPerMinute, keptVoters),
+		store: st, sessions: sessions, settings: s, proxies: proxies, origins: origins, cross: cross, now: now, log: log,
+		keys: NewLimits(s.KeyPerMinute, maxTrusted), people: NewLimits(s.PersonPerMinute, maxTrusted), voters: NewLimits(s.VoterPerMinute, keptVoters),
 		anonymous: NewLimits(s.AnonymousPerMinute, keptAddresses),
 		known:     map[[sha256.Size]byte]known{}, used: map[int64]time.Time{},
 	}, nil
@@ -240,34 +268,60 @@ func (g *Guard) touch(ctx context.Context) {
 // Client returns the address of a request's client. Authorize it to know more.
 func (g *Guard) Client(r *http.Request) Client { return Client{Address: g.proxies.Client(r)} }
 
+// Secure reports whether a request came by TLS, to this process or to a trusted
+// proxy that says so.
+func (g *Guard) Secure(r *http.Request) bool { return g.proxies.Secure(r) }
+
 // Authorize returns who sent a request, if it may have what it needs and comes
-// within the client's rate: ErrNoKey, ErrBadKey, *Forbidden, *TooMany, or the
-// error of the store where a key could not be looked up.
+// within the client's rate: ErrNoKey, ErrBadKey, ErrCrossOrigin, *Forbidden,
+// *TooMany, or the error of the store where a key or session could not be
+// looked up. A key counts before a session.
 //
 // The client is filled in as far as known also with an error.
 func (g *Guard) Authorize(r *http.Request, need Need) (Client, error) {
 	c := g.Client(r)
-	text, given := bearer(r)
-	if !given {
-		if need != Read || !g.settings.PublicReads {
+	role, err := g.identify(r, &c)
+	if err != nil {
+		return c, err
+	}
+	if role == "" {
+		if need != Anyone && (need != Read || !g.settings.PublicReads) {
 			return c, ErrNoKey
 		}
 		return c, g.takeAnonymous(&c)
 	}
-	key, err := g.lookUp(r.Context(), text, &c)
-	if err != nil {
-		return c, err
-	}
-	c.Key = &key
 	if err := g.Take(&c, 1); err != nil {
 		return c, err
 	}
-	for _, role := range need.Roles() {
-		if key.Role == role {
-			return c, nil
-		}
+	if !slices.Contains(need.Roles(), role) {
+		return c, &Forbidden{role, need}
 	}
-	return c, &Forbidden{key.Role, need}
+	return c, nil
+}
+
+// identify finds out who sent a request, by key or session, and returns the
+// role, "" for nobody.
+func (g *Guard) identify(r *http.Request, c *Client) (store.Role, error) {
+	if text, given := bearer(r); given {
+		key, err := g.lookUp(r.Context(), text, c)
+		if err != nil {
+			return "", err
+		}
+		c.Key = &key
+		return key.Role, nil
+	}
+	if g.sessions == nil {
+		return "", nil
+	}
+	person, err := g.sessions.Person(r, func() error { return g.takeAnonymous(c) })
+	if err != nil || person == nil {
+		return "", err
+	}
+	if err := g.cross.Check(r); err != nil {
+		return "", ErrCrossOrigin
+	}
+	c.Person = person
+	return person.Role, nil
 }
 
 // bearer returns the key of a request.
@@ -332,13 +386,20 @@ func (g *Guard) forget(hash [sha256.Size]byte) {
 	delete(g.known, hash)
 }
 
-// Take takes n requests or votes from the rate of a client's key: *TooMany.
+// Take takes n requests or votes from the rate of a client's key or person:
+// *TooMany.
 func (g *Guard) Take(c *Client, n int) error {
-	if c.Key == nil {
+	switch {
+	case c.Key != nil:
+		if wait, ok := g.keys.Take(string(c.Key.Hash), n, g.now()); !ok {
+			return &TooMany{fmt.Sprintf("key %q", c.Key.Name), wait}
+		}
+	case c.Person != nil:
+		if wait, ok := g.people.Take(c.Person.Name, n, g.now()); !ok {
+			return &TooMany{c.Person.Name, wait}
+		}
+	default:
 		return g.takeAnonymous(c)
-	}
-	if wait, ok := g.keys.Take(string(c.Key.Hash), n, g.now()); !ok {
-		return &TooMany{fmt.Sprintf("key %q", c.Key.Name), wait}
 	}
 	return nil
 }
@@ -352,7 +413,7 @@ func (g *Guard) TakeVote(voter string) error {
 }
 
 func (g *Guard) takeAnonymous(c *Client) error {
-	if wait, ok := g.anonymous.Take(network(c.Address), 1, g.now()); !ok {
+	if wait, ok := g.anonymous.Take(Network(c.Address), 1, g.now()); !ok {
 		return &TooMany{"this address", wait}
 	}
 	return nil

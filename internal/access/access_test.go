@@ -68,7 +68,7 @@ func guard(t *testing.T, k *keys, change func(*access.Settings)) *access.Guard {
 	if change != nil {
 		change(&s)
 	}
-	g, err := access.New(k, s, nil, nil)
+	g, err := access.New(k, nil, s, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,7 +288,7 @@ func TestSettingsOutOfRange(t *testing.T) {
 			t.Errorf("%s is not named: %v", name, err)
 		}
 	}
-	if _, err := access.New(nil, access.Settings{KeyPerMinute: -1}, nil, nil); err == nil {
+	if _, err := access.New(nil, nil, access.Settings{KeyPerMinute: -1}, nil, nil); err == nil {
 		t.Error("wrong settings were taken")
 	}
 }

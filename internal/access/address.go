@@ -66,9 +66,19 @@ func (p Proxies) Client(r *http.Request) netip.Addr {
 	return client
 }
 
-// network is what limits of anonymous readers go by: an IPv4 address, or the
-// network that one IPv6 client usually has to itself.
-func network(a netip.Addr) string {
+// Secure reports whether a request came by TLS: to this process, or to a
+// trusted proxy that says so in X-Forwarded-Proto.
+func (p Proxies) Secure(r *http.Request) bool {
+	if r.TLS != nil {
+		return true
+	}
+	proxy, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && p.trust(proxy.Addr().Unmap().WithZone("")) && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
+}
+
+// Network is what limits of people and anonymous readers go by: an IPv4
+// address, or the network that one IPv6 client usually has to itself.
+func Network(a netip.Addr) string {
 	if a.Is6() {
 		if p, err := a.Prefix(64); err == nil {
 			return p.String()

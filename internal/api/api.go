@@ -23,6 +23,7 @@ import (
 	"poa/internal/access"
 	"poa/internal/batch"
 	"poa/internal/ledger"
+	"poa/internal/operate"
 	"poa/internal/scheduler"
 	"poa/internal/settings"
 	"poa/internal/store"
@@ -50,6 +51,7 @@ type Options struct {
 	Votes    Votes
 	Runs     Runs
 	Settings *settings.Service
+	Operate  *operate.Service // nil: one of its own
 	Guard    *access.Guard
 	Stream   http.Handler // of live events
 	Version  string       // of the program
@@ -85,6 +87,9 @@ func New(o Options) (http.Handler, error) {
 	}
 	if o.Timeout <= 0 {
 		o.Timeout = 30 * time.Second
+	}
+	if o.Operate == nil {
+		o.Operate = operate.New(operate.Options{Store: o.Store, Settings: o.Settings.Current, Now: o.Now})
 	}
 	s := &server{Options: o, mux: http.NewServeMux()}
 	s.api = humago.New(s.mux, configuration(o.Version))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"poa/internal/access"
+	"poa/internal/operate"
 	"poa/internal/store"
 )
 
@@ -48,28 +49,21 @@ func (s *server) listFailures(ctx context.Context, in *failuresIn) (*out[items[f
 }
 
 func (s *server) retryFailure(ctx context.Context, in *NFTPath) (*struct{}, error) {
-	return s.failed(ctx, in.ID, store.Activity{Kind: store.Deferred, Reason: store.ReasonManual, Detail: "a computation that failed is to be tried again"},
-		func(nft int64) error { return s.Store.RetryFailure(ctx, nft, s.now()) })
+	return nil, s.failed(ctx, in.ID, s.Operate.RetryFailure)
 }
 
 func (s *server) discardFailure(ctx context.Context, in *NFTPath) (*struct{}, error) {
-	return s.failed(ctx, in.ID, store.Activity{Kind: store.Failed, Reason: store.ReasonManual, Detail: "taken off the failed list by hand"},
-		func(nft int64) error { return s.Store.DiscardFailure(ctx, nft) })
+	return nil, s.failed(ctx, in.ID, s.Operate.DiscardFailure)
 }
 
-// failed does something to an entry of the failed list, and logs it.
-func (s *server) failed(ctx context.Context, id string, log store.Activity, do func(nft int64) error) (*struct{}, error) {
-	found, err := s.find(ctx, id)
-	if err != nil {
-		return nil, err
+// failed does something to an entry of the failed list.
+func (s *server) failed(ctx context.Context, id string, do func(ctx context.Context, id, who string) error) error {
+	if err := checkID("path.id", id); err != nil {
+		return err
 	}
-	err = do(found.NFT.Number)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, notFound("failed NFT", id)
+	err := do(ctx, id, who(ctx))
+	if errors.Is(err, operate.ErrNotFailed) {
+		return notFound("failed NFT", id)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("changing the failed list: %w", err)
-	}
-	log.NFT, log.NFTID = found.NFT.Number, id
-	return nil, s.log(ctx, log)
+	return noNFT(err, id)
 }

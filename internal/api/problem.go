@@ -31,6 +31,7 @@ const (
 	codeNoKey        ledger.Code = "key_needed"
 	codeBadKey       ledger.Code = "key_unknown"
 	codeForbidden    ledger.Code = "role_insufficient"
+	codeCrossOrigin  ledger.Code = "cross_origin"
 	codeSetting      ledger.Code = "setting_refused"
 	codeCursor       ledger.Code = "invalid_cursor"
 	codeUnavailable  ledger.Code = "database_unavailable"
@@ -72,6 +73,7 @@ var byCode = map[ledger.Code]mapping{
 	codeNoKey:        {http.StatusUnauthorized, 0},
 	codeBadKey:       {http.StatusUnauthorized, 0},
 	codeForbidden:    {http.StatusForbidden, 0},
+	codeCrossOrigin:  {http.StatusForbidden, 0},
 	codeSetting:      {http.StatusUnprocessableEntity, 0},
 	codeCursor:       {http.StatusUnprocessableEntity, 0},
 	codeUnavailable:  {http.StatusServiceUnavailable, 5 * time.Second},
@@ -87,6 +89,7 @@ var known = []struct {
 }{
 	{access.ErrNoKey, codeNoKey, ""},
 	{access.ErrBadKey, codeBadKey, ""},
+	{access.ErrCrossOrigin, codeCrossOrigin, ""},
 	{ledger.ErrBusy, ledger.CodeTryAgain, ""},
 	{ledger.ErrClosed, ledger.CodeTryAgain, ""},
 	{store.ErrNotFound, codeNotFound, "what the request names does not exist"},
@@ -228,6 +231,13 @@ func WriteProblem(w http.ResponseWriter, err error) (told bool) {
 	}
 	writeProblem(w, p)
 	return ok
+}
+
+// Tell returns the status and words that tell err to people, as a problem
+// would, and whether that tells all: if not, err is to be logged.
+func Tell(err error) (status int, detail string, told bool) {
+	p, _, told := problemOf(err)
+	return p.Status, p.Detail, told
 }
 
 func writeProblem(w http.ResponseWriter, p *huma.ErrorModel) {

@@ -11,6 +11,7 @@ import (
 	"poa/internal/access"
 	"poa/internal/batch"
 	"poa/internal/ledger"
+	"poa/internal/operate"
 	"poa/internal/outlook"
 	"poa/internal/scheduler"
 	"poa/internal/settings"
@@ -48,8 +49,9 @@ func (s *server) asRun(r store.Run) runDoc {
 		return d
 	}
 	d.LeaseUntil = moment(r.LeaseUntil)
-	if left := r.Total - r.Done; r.Done > 0 && left > 0 {
-		d.Left = ratio(s.Now().Sub(r.CreatedAt).Seconds()*float64(left), r.Done)
+	if left, known := outlook.Left(&r, s.Now()); known {
+		seconds := left.Seconds()
+		d.Left = &seconds
 	}
 	return d
 }
@@ -393,20 +395,15 @@ func (s *server) listRunItems(ctx context.Context, in *runPageIn) (*out[list[act
 }
 
 func (s *server) cancelRun(ctx context.Context, in *RunPath) (*out[runDoc], error) {
-	run, err := s.run(ctx, in.Number)
-	if err != nil {
-		return nil, err
-	}
-	if run.State != store.RunRunning {
+	run, err := s.Operate.Cancel(ctx, in.Number, who(ctx))
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, notFound("run", fmt.Sprint(in.Number))
+	case errors.Is(err, operate.ErrEnded):
 		return nil, &failure{codeState, "path.number", fmt.Sprintf("run %d has ended: %s", run.Number, run.State)}
-	}
-	if run.Kind == store.UpkeepRun {
-		return nil, &failure{ledger.CodeNotAllowed, "path.number", "upkeep cannot be cancelled"}
-	}
-	if err := s.Store.RequestCancel(ctx, in.Number, who(ctx)); err != nil {
-		return nil, fmt.Errorf("cancelling a run: %w", err)
-	}
-	if run, err = s.run(ctx, in.Number); err != nil {
+	case errors.Is(err, operate.ErrUpkeep):
+		return nil, &failure{ledger.CodeNotAllowed, "path.number", err.Error()}
+	case err != nil:
 		return nil, err
 	}
 	return answer(s.asRun(run)), nil

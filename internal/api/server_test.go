@@ -75,7 +75,7 @@ func start(t *testing.T, change ...func(*options)) *service {
 		}, Who: "test", Log: log,
 	})
 	must(t, err)
-	guard, err := access.New(s.store, o.access, nil, log)
+	guard, err := access.New(s.store, nil, o.access, nil, log)
 	must(t, err)
 	s.ledger = ledger.New(s.store, ledger.Options{Policy: set.Current().Policy, Patience: 200 * time.Millisecond, Log: log})
 	set.OnChange(func(in *settings.InForce) { s.ledger.SetPolicy(in.Policy) })

@@ -2,13 +2,11 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"poa/internal/access"
-	"poa/internal/exact"
-	"poa/internal/ledger"
 	"poa/internal/outlook"
-	"poa/internal/publish"
 	"poa/internal/settings"
 	"poa/internal/store"
 )
@@ -87,49 +85,44 @@ func (s *server) getTriggers(context.Context, *struct{}) (*out[triggersDoc], err
 }
 
 func (s *server) checkTriggers(ctx context.Context, in *NFTPath) (*out[checksDoc], error) {
-	found, err := s.find(ctx, in.ID)
-	if err != nil {
+	if err := checkID("path.id", in.ID); err != nil {
 		return nil, err
 	}
-	now := s.Settings.Current()
-	if found.Rating.NFT == 0 {
-		found.Rating.Rating = now.Policy.Constants.NewRating()
+	check, err := s.Operate.Check(ctx, in.ID)
+	if err != nil {
+		return nil, noNFT(err, in.ID)
 	}
-	votes := outlook.Votes(now.Policy, found.Rating, s.now())
-	doc := checksDoc{NFT: in.ID, Votes: found.Rating.Votes, Paused: asPause(now.Triggers, s.Now()), Checks: make([]checkDoc, len(votes))}
-	for i, v := range votes {
+	doc := checksDoc{NFT: in.ID, Votes: check.Rating.Votes, Paused: asPause(check.Paused, s.Now()), Checks: make([]checkDoc, len(check.Votes))}
+	for i, v := range check.Votes {
 		doc.Checks[i] = asCheck(v)
 	}
 	return answer(doc), nil
 }
 
 func (s *server) computeNFT(ctx context.Context, in *NFTPath) (*out[computedDoc], error) {
-	found, err := s.find(ctx, in.ID)
-	if err != nil {
+	if err := checkID("path.id", in.ID); err != nil {
 		return nil, err
+	}
+	result, err := s.Operate.Compute(ctx, in.ID, who(ctx))
+	if err != nil {
+		return nil, noNFT(err, in.ID)
 	}
 	doc := computedDoc{NFT: in.ID}
-	if found.Rating.NFT == 0 { // nobody has voted on it
-		return answer(doc), nil
+	if result.Before != nil {
+		before := asScore(result.Before)
+		doc.Before = &before
 	}
-	cause := publish.Cause{Reason: store.ReasonManual, Who: who(ctx)}
-	results, err := exact.Compute(ctx, s.Store, s.Settings.Current().Policy, []int64{found.Rating.NFT}, cause, s.Now)
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range results {
-		if r.Err != nil {
-			s.Log.Error("an NFT could not be computed", "nft", r.ID, "request", requestOf(ctx).id, "err", r.Err)
-			return nil, &ledger.Error{Code: ledger.CodeInternal}
-		}
-		if r.Before != nil {
-			before := asScore(r.Before)
-			doc.Before = &before
-		}
-		if r.After != nil {
-			after := asScore(r.After)
-			doc.After = &after
-		}
+	if result.After != nil {
+		after := asScore(result.After)
+		doc.After = &after
 	}
 	return answer(doc), nil
+}
+
+// noNFT names the NFT that was not found.
+func noNFT(err error, id string) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return notFound("NFT", id)
+	}
+	return err
 }

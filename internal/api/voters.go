@@ -38,36 +38,18 @@ type VoterPath struct {
 	ID string `path:"id" maxLength:"600" doc:"Id of the voter, percent-encoded"`
 }
 
-// errLooked ends a transaction that was only to look.
-var errLooked = errors.New("looked")
-
 // voter reads a voter's row.
 func (s *server) voter(ctx context.Context, id string) (voter store.Voter, err error) {
 	if err := checkID("path.id", id); err != nil {
 		return voter, err
 	}
-	var known []string
 	err = s.view(ctx, func(v store.View) (err error) {
-		known, err = v.KnownVoters(ctx, []string{id})
+		voter, err = v.Voter(ctx, id)
 		return err
 	})
-	if err != nil {
-		return voter, fmt.Errorf("reading a voter: %w", err)
-	}
-	if len(known) == 0 {
+	if errors.Is(err, store.ErrNotFound) {
 		return voter, notFound("voter", id)
-	}
-	err = s.Store.Update(ctx, func(tx store.Tx) error {
-		_, voters, err := tx.Lock(ctx, nil, []string{id})
-		if err != nil {
-			return err
-		}
-		for _, v := range voters {
-			voter = v
-		}
-		return errLooked
-	})
-	if !errors.Is(err, errLooked) {
+	} else if err != nil {
 		return voter, fmt.Errorf("reading a voter: %w", err)
 	}
 	return voter, nil

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"poa/internal/imagehost"
 )
 
 // convert returns raw, a value from YAML or text from elsewhere, in the type
@@ -128,6 +130,9 @@ func (l *loader) validate(s *Settings) {
 	l.atLeastOne("ledger.max_queue", int64(s.Ledger.MaxQueue))
 	l.section("access", s.Access.Validate())
 	l.serve(s.Serve)
+	if _, err := imagehost.Parse(s.Panel.ImageHosts); err != nil {
+		l.invalid("panel.image_hosts", err.Error())
+	}
 }
 
 func (l *loader) serve(s Serve) {

@@ -23,6 +23,7 @@ type Settings struct {
 	Ledger   Ledger          `koanf:"ledger"`
 	Serve    Serve           `koanf:"serve"`
 	Access   access.Settings `koanf:"access"`
+	Panel    Panel           `koanf:"panel"`
 }
 
 // Log says what is logged, and how.
@@ -60,6 +61,13 @@ type Serve struct {
 	Pprof         string `koanf:"pprof"`
 	PublicMetrics bool   `koanf:"public_metrics"`
 	PollJobs      bool   `koanf:"poll_jobs"`
+}
+
+// Panel says how the panel looks and what it lets do.
+type Panel struct {
+	ImageHosts    string `koanf:"image_hosts"`
+	SecureCookies bool   `koanf:"secure_cookies"`
+	TryIt         bool   `koanf:"try_it"`
 }
 
 // Default returns the settings as they are where nothing is said.
@@ -182,12 +190,18 @@ func explanations() map[string]string {
 		"serve.public_metrics": "let anybody read /metrics, without a key; only where serve.listen is on loopback",
 		"serve.poll_jobs":      "ask the database for jobs instead of waiting for its notifications: for a pooler in transaction mode",
 
-		"access":                      "Who may do what over HTTP. Keys are made by poa key create.",
+		"access":                      "Who may do what over HTTP. Keys are made by poa key create, people sign in.",
 		"access.public_reads":         "let anybody read scores, NFTs, collections and the leaderboard, without a key",
 		"access.key_per_minute":       "requests and votes of one API key, 0 for no limit",
+		"access.person_per_minute":    "requests of one signed-in person, 0 for no limit",
 		"access.voter_per_minute":     "votes of one voter, 0 for no limit",
 		"access.anonymous_per_minute": "requests without a valid key from one address, 0 for no limit",
-		"access.trusted_proxies":      "addresses and networks of proxies whose X-Forwarded-For is believed, separated by commas",
+		"access.trusted_proxies":      "addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas",
 		"access.allowed_origins":      "web origins whose pages may call the old admin API from a browser, such as https://game.example, separated by commas",
+
+		"panel":                "The pages for people.",
+		"panel.image_hosts":    "hosts that pictures of NFTs may come from, such as ipfs.io, *.example.com; * for all; empty for none",
+		"panel.secure_cookies": "keep people signed in over HTTPS only, also where the proxy does not say that it was HTTPS",
+		"panel.try_it":         "let operators cast votes in the arena, under voters of their own",
 	}
 }

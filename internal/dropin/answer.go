@@ -194,6 +194,8 @@ func tell(err error) *refusal {
 		return &refusal{status: http.StatusUnauthorized, text: "Unauthorized", details: err.Error()}
 	case errors.As(err, &forbidden):
 		return &refusal{status: http.StatusForbidden, text: "Forbidden", details: forbidden.Error()}
+	case errors.Is(err, access.ErrCrossOrigin):
+		return &refusal{status: http.StatusForbidden, text: "Forbidden", details: err.Error()}
 	case errors.As(err, &tooMany):
 		return &refusal{status: http.StatusTooManyRequests, text: "Too many requests", details: tooMany.Error(), retry: tooMany.Wait}
 	case errors.Is(err, store.ErrUnavailable):

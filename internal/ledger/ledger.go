@@ -60,6 +60,7 @@ type Ledger struct {
 // pending is a vote that waits for its commit.
 type pending struct {
 	vote    Vote
+	arrived time.Time
 	answer  *Answer
 	call    *call
 	refused *Error // set when the vote names an NFT that is not registered
@@ -125,7 +126,7 @@ func (l *Ledger) Submit(ctx context.Context, votes []Vote) ([]Answer, error) {
 			l.observer.Answered(&votes[i], &answers[i])
 			continue
 		}
-		waiting = append(waiting, &pending{vote: votes[i], answer: &answers[i], call: c})
+		waiting = append(waiting, &pending{vote: votes[i], arrived: now, answer: &answers[i], call: c})
 	}
 	if len(waiting) == 0 {
 		return answers, nil
@@ -259,7 +260,9 @@ func (l *Ledger) mergeCounters() {
 
 // answer hands the answers to the callers.
 func (l *Ledger) answer(group []*pending, answers []Answer) {
+	now := l.now()
 	for i, p := range group {
+		answers[i].Took = now.Sub(p.arrived)
 		l.observer.Answered(&p.vote, &answers[i])
 		*p.answer = answers[i]
 		if p.call.left.Add(-1) == 0 {

@@ -31,7 +31,8 @@ type Answer struct {
 	Number    int64 // in the log; of a duplicate, the first one's
 	Duplicate bool  // the key was known, with the same content
 	Triggered []Triggered
-	Err       error // *Error for a vote that was refused
+	Err       error         // *Error for a vote that was refused
+	Took      time.Duration // from its arrival to the answer; 0 where it was refused at once
 }
 
 // Triggered is a computation that a vote caused for one of its NFTs.

@@ -25,7 +25,7 @@ const (
 // activityKinds are the kinds that can be filtered by.
 var activityKinds = []store.ActivityKind{
 	store.Computed, store.Withdrawn, store.Deferred, store.Failed, store.RunStarted, store.RunEnded,
-	store.Paused, store.Resumed, store.SettingsChanged,
+	store.Paused, store.Resumed, store.SettingsChanged, store.AccessChanged,
 }
 
 // ServeHTTP streams activity as server-sent events: id is an ID as text, event

@@ -29,7 +29,7 @@ type Run struct {
 	Cost     batch.Cost
 	Backlog  store.Backlog
 	Measured batch.Measured // of the last batch
-	Coverage batch.Coverage
+	Coverage batch.Coverage // in the mode in force
 }
 
 // Next returns the outlook on the next batch. With a collection, the items are
@@ -48,14 +48,23 @@ func Next(ctx context.Context, st store.Service, p Planner, in *settings.InForce
 
 // Schedule returns the outlook without the plan.
 func Schedule(ctx context.Context, st store.Service, in *settings.InForce, now time.Time) (Run, error) {
-	var r Run
+	backlog, err := st.Backlog(ctx, now.Add(-in.Batch.OldAfter), backlogLimit)
+	if err != nil {
+		return Run{}, fmt.Errorf("counting the backlog: %w", err)
+	}
+	return ScheduleOf(ctx, st, in, backlog, now)
+}
+
+// ScheduleOf is Schedule with a backlog that was counted before.
+func ScheduleOf(ctx context.Context, st store.Service, in *settings.InForce, backlog store.Backlog, now time.Time) (Run, error) {
+	r := Run{Backlog: backlog}
 	runs, err := st.Runs(ctx, store.BatchRun, 0, 1)
 	if err != nil {
 		return Run{}, fmt.Errorf("reading the last batch: %w", err)
 	}
 	var last time.Time
 	if len(runs) > 0 {
-		r.Last, r.Measured = &runs[0], measured(runs[0].Plan)
+		r.Last, r.Measured = &runs[0], Inside(&runs[0]).measured()
 		last, _ = time.Parse(time.RFC3339, runs[0].Window)
 	}
 	if window, due := in.Batch.ToRun(last, now); due {
@@ -63,19 +72,56 @@ func Schedule(ctx context.Context, st store.Service, in *settings.InForce, now t
 	} else {
 		r.Window = in.Batch.Following(last, now)
 	}
-	if r.Backlog, err = st.Backlog(ctx, now.Add(-in.Batch.OldAfter), backlogLimit); err != nil {
-		return Run{}, fmt.Errorf("counting the backlog: %w", err)
-	}
-	b := batch.Backlog{New: r.Backlog.New, Due: r.Backlog.Due, Old: r.Backlog.Old}
-	r.Coverage = batch.Cover(in.Batch, b, r.Measured)
+	r.Coverage = r.In(in.Batch, in.Batch.Mode)
 	return r, nil
 }
 
-// measured reads the pace of a run from its plan; zero where it tells none.
-func measured(plan string) batch.Measured {
-	var p struct{ Pacer batch.Pacer }
-	if json.Unmarshal([]byte(plan), &p) != nil {
-		return batch.Measured{}
+// In returns when the backlog is covered in a mode. In adaptive mode, while no
+// adaptive batch has shown a pace, the pace is the one that a healthy database
+// would be given.
+func (r *Run) In(s batch.Settings, mode string) batch.Coverage {
+	s.Mode = mode
+	m := r.Measured
+	if mode == batch.Adaptive && m.Rate == 0 {
+		healthy := batch.Estimate(s, int(backlogLimit), m.PerNFT)
+		if healthy.Total > 0 {
+			m.Rate = float64(healthy.NFTs) / healthy.Total.Seconds()
+		}
 	}
-	return batch.Measured{PerNFT: p.Pacer.PerNFT, Rate: p.Pacer.Rate()}
+	return batch.Cover(s, batch.Backlog{New: r.Backlog.New, Due: r.Backlog.Due, Old: r.Backlog.Old}, m)
+}
+
+// Plan is what a run carries with it.
+type Plan struct {
+	Size    int                 // asked for by hand, 0 for as many as a batch
+	Items   []batch.Item        // planned and not done yet
+	Classes map[batch.Class]int // done, by class
+	Left    int                 // after the last chunk; negative: not known
+	Pacer   batch.Pacer
+}
+
+// Inside returns what a run carries; the zero Plan where that tells nothing.
+func Inside(r *store.Run) (p Plan) {
+	if json.Unmarshal([]byte(r.Plan), &p) != nil {
+		return Plan{}
+	}
+	return p
+}
+
+func (p Plan) measured() batch.Measured {
+	m := batch.Measured{PerNFT: p.Pacer.PerNFT}
+	if p.Pacer.Mode == batch.Adaptive {
+		m.Rate = p.Pacer.Rate()
+	}
+	return m
+}
+
+// Left returns the time left of a run at its pace so far; false where it is
+// not known.
+func Left(r *store.Run, now time.Time) (time.Duration, bool) {
+	left := r.Total - r.Done
+	if r.State != store.RunRunning || r.Done <= 0 || left <= 0 {
+		return 0, false
+	}
+	return time.Duration(float64(now.Sub(r.CreatedAt)) * float64(left) / float64(r.Done)), true
 }

@@ -98,6 +98,7 @@ func (p *Policy) Score(s *Sheet, r *store.Rating, cause Cause, now time.Time) *s
 	if before != nil {
 		act.POABefore = &before.POA
 		s.Count(store.CountScored, r.Collection, -1)
+		s.Count(store.BinCounter(before.POA), r.Collection, -1)
 		s.Count(store.CountPOASum, r.Collection, -hundredths(before.POA))
 		s.Count(store.CountConfidenceSum, r.Collection, -hundredths(before.Confidence))
 	}
@@ -111,6 +112,7 @@ func (p *Policy) Score(s *Sheet, r *store.Rating, cause Cause, now time.Time) *s
 	act.POA = &result.POA
 	s.Activity = append(s.Activity, act)
 	s.Count(store.CountScored, r.Collection, 1)
+	s.Count(store.BinCounter(result.POA), r.Collection, 1)
 	s.Count(store.CountPOASum, r.Collection, hundredths(result.POA))
 	s.Count(store.CountConfidenceSum, r.Collection, hundredths(result.Confidence))
 

@@ -80,7 +80,8 @@ func TestWithdrawal(t *testing.T) {
 	if len(s.Withdrawn) != 1 || len(s.Scores) != 0 || s.Activity[0].Kind != store.Withdrawn || *s.Activity[0].POABefore != 35 || s.Activity[0].POA != nil {
 		t.Errorf("%+v", s.Changes)
 	}
-	want := []store.Delta{{Name: "computed.fire", By: 1}, {Name: "confidence_sum", Collection: 3, By: -2500}, {Name: "poa_sum", Collection: 3, By: -3500}, {Name: "scored", Collection: 3, By: -1}}
+	want := []store.Delta{{Name: "computed.fire", By: 1}, {Name: "confidence_sum", Collection: 3, By: -2500}, {Name: "poa_bin.07", Collection: 3, By: -1},
+		{Name: "poa_sum", Collection: 3, By: -3500}, {Name: "scored", Collection: 3, By: -1}}
 	if diff := cmp.Diff(want, s.Finish().Counters); diff != "" {
 		t.Error(diff)
 	}

@@ -28,3 +28,20 @@ type unobserved struct{}
 
 func (unobserved) Computed(Chunk)  {}
 func (unobserved) Ended(store.Run) {}
+
+// Observers are told one after the other.
+type Observers []Observer
+
+// Computed tells all.
+func (list Observers) Computed(c Chunk) {
+	for _, o := range list {
+		o.Computed(c)
+	}
+}
+
+// Ended tells all.
+func (list Observers) Ended(r store.Run) {
+	for _, o := range list {
+		o.Ended(r)
+	}
+}

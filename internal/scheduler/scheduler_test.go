@@ -522,6 +522,10 @@ func TestUpkeepTrimsTheLog(t *testing.T) {
 			t.Fatalf("%d entries", n)
 		}
 		w.stop(a)
+		session := store.Session{Hash: []byte("x"), Data: []byte("x"), ExpiresAt: time.Now()}
+		if err := w.store.PutSession(context.Background(), session); err != nil {
+			t.Fatal(err)
+		}
 		time.Sleep(91 * 24 * time.Hour)
 		b, _ := w.process("b")
 		time.Sleep(time.Minute)
@@ -530,6 +534,9 @@ func TestUpkeepTrimsTheLog(t *testing.T) {
 			if age := time.Since(e.At); age > 90*24*time.Hour {
 				t.Errorf("an entry is left after %v: %+v", age, e)
 			}
+		}
+		if found, err := w.store.FindSession(context.Background(), session.Hash, time.Time{}); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("a session that has expired is left: %+v, %v", found, err)
 		}
 	})
 }

@@ -11,8 +11,8 @@ import (
 // trimStep is the number of rows of a log deleted in one transaction.
 const trimStep = 1000
 
-// upkeep merges counters and trims the logs in small steps, with a pause as
-// long as the work between them.
+// upkeep merges counters, trims the logs and deletes what has expired, in small
+// steps with a pause as long as the work between them.
 func (t *step) upkeep(ctx context.Context) error {
 	if err := t.Store.MergeCounters(ctx); err != nil {
 		return fmt.Errorf("merging counters: %w", err)
@@ -25,8 +25,12 @@ func (t *step) upkeep(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("trimming the logs: %w", err)
 		}
-		t.run.Done += trimmed.Activity + trimmed.History + trimmed.Runs
-		if max(trimmed.Activity, trimmed.History, trimmed.Runs) < trimStep {
+		expired, more, err := t.Store.Expire(ctx, began, trimStep)
+		if err != nil {
+			return fmt.Errorf("deleting sessions and samples that have expired: %w", err)
+		}
+		t.run.Done += trimmed.Activity + trimmed.History + trimmed.Runs + expired
+		if max(trimmed.Activity, trimmed.History, trimmed.Runs) < trimStep && !more {
 			return t.end(ctx, store.RunDone, "")
 		}
 		now := t.Now()

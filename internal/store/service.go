@@ -11,6 +11,7 @@ import (
 // method is one short transaction of its own unless it says otherwise.
 type Service interface {
 	Store
+	Panel
 
 	// Candidates returns what the next batch may take, by index work alone: at
 	// most as many of each list as asked for. NFTs of inactive collections and

@@ -276,6 +276,7 @@ const (
 	Paused          ActivityKind = "paused"
 	Resumed         ActivityKind = "resumed"
 	SettingsChanged ActivityKind = "settings_changed"
+	AccessChanged   ActivityKind = "access_changed" // people, their passwords and links, API keys
 )
 
 // Activity is an entry of the log of what was computed and why.
@@ -364,6 +365,8 @@ type View interface {
 	Standing(ctx context.Context, nfts []int64) ([]Standing, error)
 	// VotesByKey returns the votes with those keys.
 	VotesByKey(ctx context.Context, keys []string) ([]Vote, error)
+	// Voter returns a voter; ErrNotFound.
+	Voter(ctx context.Context, id string) (Voter, error)
 	// KnownVoters returns which of those voter ids have a row.
 	KnownVoters(ctx context.Context, ids []string) ([]string, error)
 	// KnownNFTs returns which of those NFT ids are registered.

@@ -278,6 +278,7 @@ func (f *folder) compareRatings() {
 func (f *folder) score(subject string, r *store.Rating) {
 	s := r.Score
 	f.count(store.CountScored, r.Collection, 1)
+	f.count(store.BinCounter(s.POA), r.Collection, 1)
 	f.count(store.CountPOASum, r.Collection, int64(math.Round(s.POA*100)))
 	f.count(store.CountConfidenceSum, r.Collection, int64(math.Round(s.Confidence*100)))
 	if s.ThroughVote > r.LastVote {

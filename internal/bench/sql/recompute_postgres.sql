@@ -100,7 +100,10 @@ FROM computed c CROSS JOIN LATERAL (VALUES
     ('ready', c.collection, CASE WHEN c.waiting_since IS NOT NULL THEN -1 ELSE 0 END),
     ('poa_sum', c.collection, (round(c.poa * 100) - round(coalesce(c.old_poa, 0) * 100))::bigint),
     ('confidence_sum', c.collection, (round(c.confidence * 100) - round(coalesce(c.old_confidence, 0) * 100))::bigint),
+    ('poa_bin.' || lpad(least(19, floor(c.poa / 5))::integer::text, 2, '0'), c.collection, 1),
+    ('poa_bin.' || lpad(least(19, floor(c.old_poa / 5))::integer::text, 2, '0'), c.collection, CASE WHEN c.old_poa IS NULL THEN 0 ELSE -1 END),
     ('computed.manual', 0, 1)
 ) AS d (name, collection, by)
+WHERE d.by <> 0
 GROUP BY d.name, d.collection
 HAVING sum(d.by) <> 0

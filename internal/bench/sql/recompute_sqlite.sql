@@ -112,6 +112,14 @@ FROM (
     UNION ALL
     SELECT 'confidence_sum', collection, CAST(sum(round(confidence * 100) - round(coalesce(old_confidence, 0) * 100)) AS INTEGER) FROM computed GROUP BY collection
     UNION ALL
+    SELECT name, collection, sum(by)
+    FROM (
+        SELECT printf('poa_bin.%02d', min(19, CAST(poa / 5 AS INTEGER))) AS name, collection, 1 AS by FROM computed
+        UNION ALL
+        SELECT printf('poa_bin.%02d', min(19, CAST(old_poa / 5 AS INTEGER))), collection, -1 FROM computed WHERE old_poa IS NOT NULL
+    )
+    GROUP BY name, collection
+    UNION ALL
     SELECT 'computed.manual', 0, count(*) FROM computed
 )
 WHERE by <> 0

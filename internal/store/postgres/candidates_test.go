@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,6 +76,60 @@ func TestServiceReadsByIndex(t *testing.T) {
 		} {
 			rows := examined(t, conn, c.sql, c.args...)
 			if rows > 12_000 && name == "by id, scored" || rows > 5_000 && name != "by id, scored" {
+				t.Errorf("%s (analysed: %v) examines %d rows:\n%s", name, analysed, rows,
+					explain(t, conn, postgres.SettingsHeads, c.sql, c.args...))
+			}
+		}
+	}
+}
+
+// So is what the panel lists.
+func TestPanelReadsByIndex(t *testing.T) {
+	_, conn := crowd(t, 40_000)
+	now := time.Now()
+	for _, sql := range []string{
+		`INSERT INTO voters SELECT i, 'wallet/' || i, 1, 0, 0, 1, 0, 0, 0, 0, now() FROM generate_series(1, 40000) i`,
+		`INSERT INTO votes SELECT i, 'k' || i, 1 + i * 7 % 40000, 3, false, 1 + i % 40000, NULL, 0, NULL, 1, now(), now() FROM generate_series(1, 60000) i`,
+		`INSERT INTO activity (at, kind, nft, reason, reasons, priority, basis, vote, detail)
+			SELECT now() - make_interval(secs => 60000 - i), CASE i % 10 WHEN 0 THEN 'deferred' ELSE 'computed' END, 1 + i % 40000, 'super', '{}', 2, 'exact', 1, ''
+			FROM generate_series(1, 60000) i`,
+		`INSERT INTO settings_audit (at, who, name, from_value, to_value, why)
+			SELECT now(), 'ann', 's' || i % 100, '', '', '' FROM generate_series(1, 40000) i`,
+		`INSERT INTO samples SELECT 1, date_trunc('minute', now()) - make_interval(mins => i), 'n' || j, 1
+			FROM generate_series(1, 1500) i, generate_series(1, 20) j`,
+		`INSERT INTO counters SELECT 'poa_bin.' || lpad(i::text, 2, '0'), c, 5 FROM generate_series(0, 19) i, generate_series(1, 40) c`,
+		`INSERT INTO counters SELECT 'other.' || i, c, 5 FROM generate_series(0, 199) i, generate_series(1, 40) c`,
+	} {
+		_, err := conn.Exec(t.Context(), sql)
+		must(t, err)
+	}
+	forever := []any{int64(0), int64(0), "", int64(50_000), int64(60_000), now.Add(-240 * time.Hour), now}
+	for _, analysed := range []bool{false, true} {
+		if analysed {
+			_, err := conn.Exec(t.Context(), "ANALYZE")
+			must(t, err)
+		}
+		for name, c := range map[string]struct {
+			sql  string
+			args []any
+			most int64 // rows
+		}{
+			"lowest":           {postgres.LowRanks, []any{50.0, int64(100), 20}, 100},
+			"lowest of one":    {postgres.LowRanksOf, []any{int64(3), 50.0, int64(100), 20}, 100},
+			"newest voters":    {postgres.NewVoters, []any{int64(20_000), 20}, 20},
+			"voters by prefix": {postgres.VotersByPrefix, []any{"wallet/1", "wallet/2", "wallet/15", 20}, 50},
+			"last voters":      {postgres.LastVoters, []any{store.RecentDepth, 20}, store.RecentDepth + 100},
+			"last computed":    {postgres.LastComputed, []any{store.RecentDepth, 20}, 2*store.RecentDepth + 100},
+			"with votes":       {postgres.WithVotes, []any{int64(5), 20}, 2_000},
+			"of a reason":      {postgres.ActivityList, append(slices.Clone(forever), "none", int64(0), 20), 30_000},
+			"of a collection":  {postgres.ActivityList, append(slices.Clone(forever), "", int64(41), 20), 30_000},
+			"of a setting":     {postgres.ChangesOf, []any{"s7", int64(20_000), 20}, 50},
+			"of all settings":  {postgres.ChangesOf, []any{"", int64(20_000), 20}, 50},
+			"an hour":          {postgres.SampleBins, []any{1, 1, now.Add(-time.Hour), now}, 61 * 20},
+			"trimming":         {postgres.TrimSamples, []any{1, now.Add(-20 * time.Hour), 1000}, 5_000},
+			"distribution":     {postgres.Spread, []any{true, ""}, 2*20*40 + 100},
+		} {
+			if rows := examined(t, conn, c.sql, c.args...); rows > c.most {
 				t.Errorf("%s (analysed: %v) examines %d rows:\n%s", name, analysed, rows,
 					explain(t, conn, postgres.SettingsHeads, c.sql, c.args...))
 			}

@@ -22,6 +22,11 @@ const (
 	Ready, DueList, ByID, ByName = listReady, listDue, findByID, findByName
 	SettingsHeads                = settingsHeads
 	Ranks, RanksOf               = ranksAfter, ranksOfAfter
+
+	LowRanks, LowRanksOf                       = ranksBefore, ranksOfBefore
+	NewVoters, VotersByPrefix, LastVoters      = newestVoters, votersByPrefix, recentVoters
+	LastComputed, WithVotes, ActivityList      = recentComputations, triggerCandidates, listActivity
+	ChangesOf, SampleBins, TrimSamples, Spread = settingChangesBefore, samplesBetween, expireSamples, distribution
 )
 
 // Migrations, for those who begin with the first ones.

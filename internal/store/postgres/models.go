@@ -50,6 +50,17 @@ type Key struct {
 	RevokedAt pgtype.Timestamptz
 }
 
+type Link struct {
+	Hash      []byte
+	Purpose   string
+	Person    int64
+	Name      string
+	Role      string
+	CreatedAt pgtype.Timestamptz
+	CreatedBy string
+	ExpiresAt pgtype.Timestamptz
+}
+
 type NFT struct {
 	Number     int64
 	ID         string
@@ -69,6 +80,18 @@ type Opinion struct {
 	Score    int64
 	CastAt   pgtype.Timestamptz
 	Vote     int64
+}
+
+type Person struct {
+	Number       int64
+	Name         string
+	Role         string
+	PasswordHash string
+	CreatedAt    pgtype.Timestamptz
+	CreatedBy    string
+	LastSeen     pgtype.Timestamptz
+	DisabledAt   pgtype.Timestamptz
+	SignedOutAt  pgtype.Timestamptz
 }
 
 type Rating struct {
@@ -152,6 +175,13 @@ type Score struct {
 	Version           int64
 	HistoryPOA        float64
 	HistoryConfidence float64
+}
+
+type Session struct {
+	Hash      []byte
+	Person    int64
+	Data      []byte
+	ExpiresAt pgtype.Timestamptz
 }
 
 type SettingsAudit struct {

@@ -143,6 +143,7 @@ func countsOf(r *store.Rating) map[string]int64 {
 	}
 	if r.Score != nil {
 		counts[store.CountScored] = 1
+		counts[store.BinCounter(r.Score.POA)] = 1
 		counts[store.CountPOASum] = int64(math.Round(r.Score.POA * hundredths))
 		counts[store.CountConfidenceSum] = int64(math.Round(r.Score.Confidence * hundredths))
 	}

@@ -562,42 +562,90 @@ func (s *Store) VotesOf(ctx context.Context, nft, voter int64, before int64, n i
 	return votes, err
 }
 
-// ListActivity returns a page of activity. Since and until come down to numbers
-// first, so that a page of long ago is not reached through all that came after.
+// ListActivity returns a page of activity.
 func (s *Store) ListActivity(ctx context.Context, q store.ActivityQuery) (entries []store.Activity, err error) {
 	err = s.read(ctx, func(l *link) error {
-		p := ListActivityParams{
-			NFT: q.NFT, Run: q.Run, Kind: string(q.Kind), Before: orLast(q.Before), UpTo: limit(q.Limit),
-			Since: pgtype.Timestamptz{InfinityModifier: pgtype.NegativeInfinity, Valid: true},
-			Until: pgtype.Timestamptz{InfinityModifier: pgtype.Infinity, Valid: true},
+		p, err := l.activityRows(ctx, &q)
+		if err != nil {
+			return err
 		}
-		if !q.Since.IsZero() {
-			p.Since = stamp(q.Since)
-			if p.FromNumber, err = l.activityAt(ctx, q.Since.Add(-store.ActivitySkew)); err != nil {
+		entries, err = l.activityPage(ctx, p)
+		return err
+	})
+	return entries, err
+}
+
+// activityRows returns which entries a query asks for. Since and until come down
+// to numbers, so that a page of long ago is not reached through all that came
+// after.
+func (l *link) activityRows(ctx context.Context, q *store.ActivityQuery) (p ListActivityParams, err error) {
+	p = ListActivityParams{
+		NFT: q.NFT, Run: q.Run, Kind: string(q.Kind), Before: orLast(q.Before), UpTo: limit(q.Limit),
+		Since: pgtype.Timestamptz{InfinityModifier: pgtype.NegativeInfinity, Valid: true},
+		Until: pgtype.Timestamptz{InfinityModifier: pgtype.Infinity, Valid: true},
+	}
+	if !q.Since.IsZero() {
+		p.Since = stamp(q.Since)
+		if p.FromNumber, err = l.activityAt(ctx, q.Since.Add(-store.ActivitySkew)); err != nil {
+			return p, err
+		}
+	}
+	if !q.Until.IsZero() {
+		p.Until = stamp(q.Until)
+		before, err := l.activityAt(ctx, q.Until.Add(store.ActivitySkew))
+		if err != nil {
+			return p, err
+		}
+		p.Before = min(p.Before, before)
+	}
+	return p, nil
+}
+
+func (l *link) activityPage(ctx context.Context, p ListActivityParams) ([]store.Activity, error) {
+	rows, err := l.q.ListActivity(ctx, p)
+	if err != nil {
+		return nil, l.failure(ctx, "reading the activity", err)
+	}
+	entries := make([]store.Activity, len(rows))
+	for i := range rows {
+		if entries[i], err = entryOf((*ActivityRow)(&rows[i])); err != nil {
+			return nil, fmt.Errorf("reading the activity: %w", err)
+		}
+	}
+	return entries, nil
+}
+
+// SearchActivity returns a page of activity of a reason or collection.
+func (s *Store) SearchActivity(ctx context.Context, q store.ActivitySearch) (entries []store.Activity, next int64, err error) {
+	err = s.read(ctx, func(l *link) error {
+		p, err := l.activityRows(ctx, &q.ActivityQuery)
+		if err != nil {
+			return err
+		}
+		l.gathered.Queue(settingsHeads)
+		p.Reason = q.Reason
+		if q.Collection != nil {
+			number, known, err := view{l}.collection(ctx, *q.Collection)
+			if err != nil || !known {
 				return err
 			}
+			p.Collection = number
 		}
-		if !q.Until.IsZero() {
-			p.Until = stamp(q.Until)
-			before, err := l.activityAt(ctx, q.Until.Add(store.ActivitySkew))
-			if err != nil {
-				return err
-			}
-			p.Before = min(p.Before, before)
-		}
-		rows, err := l.q.ListActivity(ctx, p)
+		all, err := l.q.ActivityRange(ctx)
 		if err != nil {
 			return l.failure(ctx, "reading the activity", err)
 		}
-		entries = make([]store.Activity, len(rows))
-		for i := range rows {
-			if entries[i], err = entryOf((*ActivityRow)(&rows[i])); err != nil {
-				return fmt.Errorf("reading the activity: %w", err)
-			}
+		p.Before = min(p.Before, all.Last+1)
+		if deep := p.Before - store.ActivityDepth; q.NFT == 0 && deep > max(p.FromNumber, all.First) {
+			p.FromNumber, next = deep, deep
 		}
-		return nil
+		entries, err = l.activityPage(ctx, p)
+		if n := len(entries); n > 0 && n == q.Limit {
+			next = entries[n-1].Number
+		}
+		return err
 	})
-	return entries, err
+	return entries, next, err
 }
 
 // activityAt returns the number at which the entries of a time and later begin,

@@ -865,7 +865,9 @@ FROM (
     SELECT number, xid, at, kind, nft, reason, reasons, priority, basis, poa_before, poa, vote, detail, run, who FROM activity t
     WHERE ($1::bigint = 0 OR t.nft = $1) AND ($2::bigint = 0 OR t.run = $2) AND ($3::text = '' OR t.kind = $3)
         AND t.number >= $4 AND t.number < $5 AND t.at >= $6 AND t.at < $7
-    ORDER BY t.number DESC LIMIT $8
+        AND ($8::text = '' OR t.reason = $8)
+        AND ($9::bigint = 0 OR EXISTS (SELECT FROM nfts m WHERE m.number = t.nft AND m.collection = $9))
+    ORDER BY t.number DESC LIMIT $10
 ) a LEFT JOIN nfts n ON n.number = a.nft
 ORDER BY a.number DESC
 `
@@ -878,6 +880,8 @@ type ListActivityParams struct {
 	Before     int64
 	Since      pgtype.Timestamptz
 	Until      pgtype.Timestamptz
+	Reason     string
+	Collection int64
 	UpTo       int32
 }
 
@@ -909,6 +913,8 @@ func (q *Queries) ListActivity(ctx context.Context, arg ListActivityParams) ([]L
 		arg.Before,
 		arg.Since,
 		arg.Until,
+		arg.Reason,
+		arg.Collection,
 		arg.UpTo,
 	)
 	if err != nil {

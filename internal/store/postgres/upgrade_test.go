@@ -35,6 +35,8 @@ func TestUpgrade(t *testing.T) {
 		`INSERT INTO voters VALUES (1, 'v1', 1, 0, 3, 1000000000, 0, 0, 0, 1, now())`,
 		`INSERT INTO activity (at, kind, nft, reason, reasons, priority, basis, vote, detail)
 			VALUES (now(), 'computed', 1, 'super', '{"super":1}', 2, 'exact', 1, 'old')`,
+		`INSERT INTO scores SELECT n, 1, n / 2.0, 60, 1, 1, 1, 1, false, 5, true, now(), 'batch', 'exact', 1, 1, 1, 1
+			FROM unnest(ARRAY[0, 9, 10, 199, 200]) n`,
 	} {
 		_, err := conn.Exec(t.Context(), statement)
 		must(t, err)
@@ -70,5 +72,10 @@ func TestUpgrade(t *testing.T) {
 	must(t, err)
 	if len(found.Due) != 1 || found.Due[0].ID != "n1" || !found.Due[0].Due.Since.Equal(start) {
 		t.Errorf("the candidates are %+v", found)
+	}
+	bins, err := s.Distribution(t.Context(), nil)
+	must(t, err)
+	if bins != (store.Bins{0: 2, 1: 1, 19: 2}) {
+		t.Errorf("the distribution is %v", bins)
 	}
 }

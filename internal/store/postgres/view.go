@@ -151,6 +151,14 @@ func (l *link) votesByKey(ctx context.Context, keys []string) ([]store.Vote, err
 	return convert(rows, voteOf), nil
 }
 
+func (v view) Voter(ctx context.Context, id string) (store.Voter, error) {
+	row, err := v.q.VoterByID(ctx, id)
+	if err != nil {
+		return store.Voter{}, v.missing(ctx, fmt.Sprintf("voter %q", id), err)
+	}
+	return voterOf(&row), nil
+}
+
 func (v view) KnownVoters(ctx context.Context, ids []string) ([]string, error) {
 	known, err := v.q.KnownVoters(ctx, ids)
 	return known, v.failure(ctx, "looking up voters", err)
@@ -370,9 +378,11 @@ func (v view) Settings(ctx context.Context) (map[string]string, error) {
 
 func (v view) SettingChanges(ctx context.Context, n int) ([]store.SettingChange, error) {
 	rows, err := v.q.SettingChanges(ctx, limit(n))
-	return convert(rows, func(r *SettingsAudit) store.SettingChange {
-		return store.SettingChange{Name: r.Name, From: r.FromValue, To: r.ToValue, Who: r.Who, Why: r.Why, At: moment(r.At)}
-	}), v.failure(ctx, "reading setting changes", err)
+	return convert(rows, settingChangeOf), v.failure(ctx, "reading setting changes", err)
+}
+
+func settingChangeOf(r *SettingsAudit) store.SettingChange {
+	return store.SettingChange{Name: r.Name, From: r.FromValue, To: r.ToValue, Who: r.Who, Why: r.Why, At: moment(r.At)}
 }
 
 func (v view) ScoringVersion(ctx context.Context, version int64) (p scoring.Publishing, err error) {

@@ -84,6 +84,25 @@ func TestServicePlans(t *testing.T) {
 		"votesOfB":            {votesOfB, []string{"votes_nft_b (nft_b=? AND number<?)"}},
 		"votesOfVoter":        {votesOfVoter, []string{"votes_voter (voter=? AND number<?)"}},
 		"keyByHash":           {keyByHash, []string{"(hash=?)"}},
+
+		"voterByID":            {voterByID, []string{"(id=?)"}},
+		"newestVoters":         {newestVoters, []string{"USING INTEGER PRIMARY KEY (rowid<?)"}},
+		"votersByPrefix":       {votersByPrefix, []string{"(id>? AND id<?)"}},
+		"recentVoters":         {recentVoters, []string{"SEARCH w USING INTEGER PRIMARY KEY"}},
+		"tiesBefore":           {tiesBefore, []string{"scores_poa (poa=? AND nft<?)"}},
+		"tiesOfBefore":         {tiesOfBefore, []string{"scores_collection_poa (collection=? AND poa=? AND nft<?)"}},
+		"ranksAbove":           {ranksAbove, []string{"scores_poa (poa>?)"}},
+		"ranksOfAbove":         {ranksOfAbove, []string{"scores_collection_poa (collection=? AND poa>?)"}},
+		"recentComputations":   {recentComputations, []string{"SEARCH a USING INTEGER PRIMARY KEY"}},
+		"triggerCandidates":    {triggerCandidates, []string{"ratings_waiting_votes (collection=? AND waiting_votes>?)"}},
+		"settingChangesBefore": {settingChangesBefore, []string{"USING INTEGER PRIMARY KEY (rowid<?)"}},
+		"settingChangesOf":     {settingChangesOf, []string{"settings_audit_name (name=? AND number<?)"}},
+		"distribution":         {distribution, []string{"(name>? AND name<?)"}},
+		"samplesBetween":       {samplesBetween, []string{"PRIMARY KEY (grain=? AND at>? AND at<?)"}},
+		"expireSamples":        {expireSamples, []string{"PRIMARY KEY (grain=? AND at<?)"}},
+		"expireSessions":       {expireSessions, []string{"sessions_expiry (expires_at<?)"}},
+		"findSession":          {findSession, []string{"(hash=?)"}},
+		"deleteSessionsOf":     {deleteSessionsOf, []string{"sessions_person (person=?)"}},
 	} {
 		steps := strings.Join(plan(t, s, c.query), "\n")
 		for _, index := range c.indexes {
@@ -91,7 +110,7 @@ func TestServicePlans(t *testing.T) {
 				t.Errorf("%s does not go by %s:\n%s", name, index, steps)
 			}
 		}
-		for _, table := range []string{"ratings", "scores", "nfts", "votes", "activity", "history"} {
+		for _, table := range []string{"ratings", "scores", "nfts", "votes", "voters", "activity", "history", "samples", "sessions"} {
 			for _, step := range strings.Split(steps, "\n") {
 				if strings.HasPrefix(step, "SCAN "+table+" ") || step == "SCAN "+table {
 					t.Errorf("%s: %s", name, step)

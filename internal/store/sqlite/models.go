@@ -84,6 +84,17 @@ type keyRow struct {
 	RevokedAt *int64
 }
 
+type linkRow struct {
+	Hash      []byte
+	Purpose   string
+	Person    int64
+	Name      string
+	Role      string
+	CreatedAt int64
+	CreatedBy string
+	ExpiresAt int64
+}
+
 type metaRow struct {
 	Name  string
 	Value string
@@ -108,6 +119,18 @@ type opinionRow struct {
 	Score    int64
 	CastAt   int64
 	Vote     int64
+}
+
+type personRow struct {
+	Number       int64
+	Name         string
+	Role         string
+	PasswordHash string
+	CreatedAt    int64
+	CreatedBy    string
+	LastSeen     *int64
+	DisabledAt   *int64
+	SignedOutAt  *int64
 }
 
 type ratingRow struct {
@@ -172,6 +195,13 @@ type runRow struct {
 	LeaseUntil  int64
 }
 
+type sampleRow struct {
+	Grain int64
+	At    int64
+	Name  string
+	Value int64
+}
+
 type scoreRow struct {
 	Nft               int64
 	Collection        int64
@@ -198,6 +228,13 @@ type scoringVersionRow struct {
 	Publishing string
 	CreatedAt  int64
 	Who        string
+}
+
+type sessionRow struct {
+	Hash      []byte
+	Person    int64
+	Data      []byte
+	ExpiresAt int64
 }
 
 type settingChangeRow struct {

@@ -113,6 +113,7 @@ func TestUpgrade(t *testing.T) {
 		`INSERT INTO nfts (id, name, collection, image_url, created_at) VALUES ('n1', 'One', 1, '', 0)`,
 		fmt.Sprintf(`INSERT INTO ratings VALUES (1, 1, 1200, 350, 3, 1, 1, 1, 3, 0, 0, 0, 3, 0, 0, 0, 0, 0, zeroblob(40), 1, 1, 0, 0, %d, 'super', 2, NULL, NULL)`, us),
 		fmt.Sprintf(`INSERT INTO activity (at, kind, nft, reason, reasons, priority, basis, vote, detail) VALUES (%d, 'computed', 1, 'super', '{"super":1}', 2, 'exact', 1, 'old')`, us),
+		`INSERT INTO scores SELECT value, 1, value / 2.0, 60, 1, 1, 1, 1, 0, 5, 1, 1, 'batch', 'exact', 1, 1, 1, 1 FROM json_each('[0, 9, 10, 199, 200]')`,
 	} {
 		_, err := db.ExecContext(t.Context(), statement)
 		must(t, err)
@@ -136,5 +137,10 @@ func TestUpgrade(t *testing.T) {
 	must(t, err)
 	if len(found.Due) != 1 || found.Due[0].ID != "n1" || !found.Due[0].Due.Since.Equal(base) {
 		t.Errorf("the candidates are %+v", found)
+	}
+	bins, err := s.Distribution(t.Context(), nil)
+	must(t, err)
+	if bins != (store.Bins{0: 2, 1: 1, 19: 2}) {
+		t.Errorf("the distribution is %v", bins)
 	}
 }

@@ -153,6 +153,7 @@ func (r *registration) move(ctx context.Context, nft, from, to int64) error {
 	}
 	for _, s := range scores {
 		count(store.CountScored, 1)
+		count(store.BinCounter(s.Poa), 1)
 		count(store.CountPOASum, hundredths(s.Poa))
 		count(store.CountConfidenceSum, hundredths(s.Confidence))
 	}

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math"
@@ -476,60 +477,117 @@ func (s *Store) VotesOf(ctx context.Context, nft, voter int64, before int64, lim
 	return votes, err
 }
 
-// ListActivity returns a page of activity. Since and until come down to numbers
-// first, so that a page of long ago is not reached through all that came after.
+// ListActivity returns a page of activity.
 func (s *Store) ListActivity(ctx context.Context, q store.ActivityQuery) (entries []store.Activity, err error) {
 	err = s.read(ctx, "reading activity", func(queries *Queries) error {
-		// Of the same type for each statement but for what it does not need.
-		p := listActivityOfNFTParams{
-			Nft: &q.NFT, Run: q.Run, Kind: string(q.Kind), Before: orLast(q.Before),
-			Since: math.MinInt64, Until: math.MaxInt64, UpTo: atMost(q.Limit),
-		}
-		if !q.Since.IsZero() {
-			p.Since = micros(q.Since)
-			if p.FromNumber, err = activityAt(ctx, queries, q.Since.Add(-store.ActivitySkew)); err != nil {
-				return err
-			}
-		}
-		if !q.Until.IsZero() {
-			p.Until = micros(q.Until)
-			before, err := activityAt(ctx, queries, q.Until.Add(store.ActivitySkew))
-			if err != nil {
-				return err
-			}
-			p.Before = min(p.Before, before)
-		}
-		rows, err := activityPage(ctx, queries, p)
+		p, err := activityRows(ctx, queries, &q)
 		if err != nil {
 			return err
 		}
-		entries, err = toActivities(rows)
+		entries, err = activityPage(ctx, queries, p)
 		return err
 	})
 	return entries, err
 }
 
+// activityRows returns which entries a query asks for. Since and until come down
+// to numbers, so that a page of long ago is not reached through all that came
+// after.
+func activityRows(ctx context.Context, queries *Queries, q *store.ActivityQuery) (p listActivityOfNFTParams, err error) {
+	// Of the same type for each statement but for what it does not need.
+	p = listActivityOfNFTParams{
+		Nft: &q.NFT, Run: q.Run, Kind: string(q.Kind), Before: orLast(q.Before),
+		Since: math.MinInt64, Until: math.MaxInt64, UpTo: atMost(q.Limit),
+	}
+	if !q.Since.IsZero() {
+		p.Since = micros(q.Since)
+		if p.FromNumber, err = activityAt(ctx, queries, q.Since.Add(-store.ActivitySkew)); err != nil {
+			return p, err
+		}
+	}
+	if !q.Until.IsZero() {
+		p.Until = micros(q.Until)
+		before, err := activityAt(ctx, queries, q.Until.Add(store.ActivitySkew))
+		if err != nil {
+			return p, err
+		}
+		p.Before = min(p.Before, before)
+	}
+	return p, nil
+}
+
+// SearchActivity returns a page of activity of a reason or collection.
+func (s *Store) SearchActivity(ctx context.Context, q store.ActivitySearch) (entries []store.Activity, next int64, err error) {
+	err = s.read(ctx, "searching the activity", func(queries *Queries) error {
+		p, err := activityRows(ctx, queries, &q.ActivityQuery)
+		if err != nil {
+			return err
+		}
+		p.Reason = q.Reason
+		if q.Collection != nil {
+			if p.Collection, err = queries.collectionNumber(ctx, *q.Collection); err != nil {
+				return ignoreMissing(err)
+			}
+		}
+		all, err := queries.activityRange(ctx)
+		if err != nil {
+			return err
+		}
+		p.Before = min(p.Before, all.Highest+1)
+		if deep := p.Before - store.ActivityDepth; q.NFT == 0 && deep > max(p.FromNumber, all.Lowest) {
+			p.FromNumber, next = deep, deep
+		}
+		entries, err = activityPage(ctx, queries, p)
+		if n := len(entries); n > 0 && n == q.Limit {
+			next = entries[n-1].Number
+		}
+		return err
+	})
+	return entries, next, err
+}
+
+// ignoreMissing is nil where there was no row.
+func ignoreMissing(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	return err
+}
+
 // activityPage chooses the statement by the index that leaves least to look at.
-func activityPage(ctx context.Context, q *Queries, p listActivityOfNFTParams) ([]latestActivityRow, error) {
+func activityPage(ctx context.Context, q *Queries, p listActivityOfNFTParams) (entries []store.Activity, err error) {
+	var rows []latestActivityRow
 	switch {
 	case *p.Nft != 0:
-		rows, err := q.listActivityOfNFT(ctx, p)
-		return convert(rows, func(r *listActivityOfNFTRow) latestActivityRow { return latestActivityRow(*r) }), err
+		var found []listActivityOfNFTRow
+		found, err = q.listActivityOfNFT(ctx, p)
+		rows = convert(found, func(r *listActivityOfNFTRow) latestActivityRow { return latestActivityRow(*r) })
 	case p.Kind != "" && p.Kind != string(store.Computed):
-		rows, err := q.listActivityOfKind(ctx, listActivityOfKindParams{
-			Kind: p.Kind, FromNumber: p.FromNumber, Before: p.Before, Since: p.Since, Until: p.Until, Run: p.Run, UpTo: p.UpTo,
+		var found []listActivityOfKindRow
+		found, err = q.listActivityOfKind(ctx, listActivityOfKindParams{
+			Kind: p.Kind, FromNumber: p.FromNumber, Before: p.Before, Since: p.Since, Until: p.Until, Run: p.Run,
+			Reason: p.Reason, Collection: p.Collection, UpTo: p.UpTo,
 		})
-		return convert(rows, func(r *listActivityOfKindRow) latestActivityRow { return latestActivityRow(*r) }), err
+		rows = convert(found, func(r *listActivityOfKindRow) latestActivityRow { return latestActivityRow(*r) })
 	case p.Run != 0:
-		rows, err := q.listActivityOfRun(ctx, listActivityOfRunParams{
-			Run: &p.Run, FromNumber: p.FromNumber, Before: p.Before, Since: p.Since, Until: p.Until, Kind: p.Kind, UpTo: p.UpTo,
+		var found []listActivityOfRunRow
+		found, err = q.listActivityOfRun(ctx, listActivityOfRunParams{
+			Run: &p.Run, FromNumber: p.FromNumber, Before: p.Before, Since: p.Since, Until: p.Until, Kind: p.Kind,
+			Reason: p.Reason, Collection: p.Collection, UpTo: p.UpTo,
 		})
-		return convert(rows, func(r *listActivityOfRunRow) latestActivityRow { return latestActivityRow(*r) }), err
+		rows = convert(found, func(r *listActivityOfRunRow) latestActivityRow { return latestActivityRow(*r) })
+	default:
+		var found []listActivityRow
+		found, err = q.listActivity(ctx, listActivityParams{
+			FromNumber: p.FromNumber, Before: p.Before, Since: p.Since, Until: p.Until, Kind: p.Kind,
+			Reason: p.Reason, Collection: p.Collection, UpTo: p.UpTo,
+		})
+		rows = convert(found, func(r *listActivityRow) latestActivityRow { return latestActivityRow(*r) })
 	}
-	rows, err := q.listActivity(ctx, listActivityParams{
-		FromNumber: p.FromNumber, Before: p.Before, Since: p.Since, Until: p.Until, Kind: p.Kind, UpTo: p.UpTo,
-	})
-	return convert(rows, func(r *listActivityRow) latestActivityRow { return latestActivityRow(*r) }), err
+	if err != nil {
+		return nil, err
+	}
+	return toActivities(rows)
 }
 
 // activityAt returns the number at which the entries of a time and later begin,

@@ -1100,8 +1100,10 @@ SELECT a.number, a.at, a.kind, a.nft, a.reason, a.reasons, a.priority, a.basis, 
 FROM activity a LEFT JOIN nfts n ON n.number = a.nft
 WHERE a.number >= ?1 AND a.number < ?2 AND a.at >= ?3 AND a.at < ?4
     AND (CAST(?5 AS TEXT) = '' OR a.kind = CAST(?5 AS TEXT))
+    AND (CAST(?6 AS TEXT) = '' OR a.reason = CAST(?6 AS TEXT))
+    AND (CAST(?7 AS INTEGER) = 0 OR n.collection = CAST(?7 AS INTEGER))
 ORDER BY a.number DESC
-LIMIT ?6
+LIMIT ?8
 `
 
 type listActivityParams struct {
@@ -1110,6 +1112,8 @@ type listActivityParams struct {
 	Since      int64
 	Until      int64
 	Kind       string
+	Reason     string
+	Collection int64
 	UpTo       int64
 }
 
@@ -1127,6 +1131,8 @@ func (q *Queries) listActivity(ctx context.Context, arg listActivityParams) ([]l
 		arg.Since,
 		arg.Until,
 		arg.Kind,
+		arg.Reason,
+		arg.Collection,
 		arg.UpTo,
 	)
 	if err != nil {
@@ -1172,8 +1178,10 @@ FROM activity a LEFT JOIN nfts n ON n.number = a.nft
 WHERE a.kind = ?1 AND a.kind <> 'computed'
     AND a.number >= ?2 AND a.number < ?3 AND a.at >= ?4 AND a.at < ?5
     AND (CAST(?6 AS INTEGER) = 0 OR a.run = CAST(?6 AS INTEGER))
+    AND (CAST(?7 AS TEXT) = '' OR a.reason = CAST(?7 AS TEXT))
+    AND (CAST(?8 AS INTEGER) = 0 OR n.collection = CAST(?8 AS INTEGER))
 ORDER BY a.number DESC
-LIMIT ?7
+LIMIT ?9
 `
 
 type listActivityOfKindParams struct {
@@ -1183,6 +1191,8 @@ type listActivityOfKindParams struct {
 	Since      int64
 	Until      int64
 	Run        int64
+	Reason     string
+	Collection int64
 	UpTo       int64
 }
 
@@ -1200,6 +1210,8 @@ func (q *Queries) listActivityOfKind(ctx context.Context, arg listActivityOfKind
 		arg.Since,
 		arg.Until,
 		arg.Run,
+		arg.Reason,
+		arg.Collection,
 		arg.UpTo,
 	)
 	if err != nil {
@@ -1245,8 +1257,10 @@ FROM activity a LEFT JOIN nfts n ON n.number = a.nft
 WHERE a.nft = ?1
     AND a.number >= ?2 AND a.number < ?3 AND a.at >= ?4 AND a.at < ?5
     AND (CAST(?6 AS TEXT) = '' OR a.kind = CAST(?6 AS TEXT)) AND (CAST(?7 AS INTEGER) = 0 OR a.run = CAST(?7 AS INTEGER))
+    AND (CAST(?8 AS TEXT) = '' OR a.reason = CAST(?8 AS TEXT))
+    AND (CAST(?9 AS INTEGER) = 0 OR n.collection = CAST(?9 AS INTEGER))
 ORDER BY a.number DESC
-LIMIT ?8
+LIMIT ?10
 `
 
 type listActivityOfNFTParams struct {
@@ -1257,6 +1271,8 @@ type listActivityOfNFTParams struct {
 	Until      int64
 	Kind       string
 	Run        int64
+	Reason     string
+	Collection int64
 	UpTo       int64
 }
 
@@ -1274,6 +1290,8 @@ func (q *Queries) listActivityOfNFT(ctx context.Context, arg listActivityOfNFTPa
 		arg.Until,
 		arg.Kind,
 		arg.Run,
+		arg.Reason,
+		arg.Collection,
 		arg.UpTo,
 	)
 	if err != nil {
@@ -1319,8 +1337,10 @@ FROM activity a LEFT JOIN nfts n ON n.number = a.nft
 WHERE a.run = ?1
     AND a.number >= ?2 AND a.number < ?3 AND a.at >= ?4 AND a.at < ?5
     AND (CAST(?6 AS TEXT) = '' OR a.kind = CAST(?6 AS TEXT))
+    AND (CAST(?7 AS TEXT) = '' OR a.reason = CAST(?7 AS TEXT))
+    AND (CAST(?8 AS INTEGER) = 0 OR n.collection = CAST(?8 AS INTEGER))
 ORDER BY a.number DESC
-LIMIT ?7
+LIMIT ?9
 `
 
 type listActivityOfRunParams struct {
@@ -1330,6 +1350,8 @@ type listActivityOfRunParams struct {
 	Since      int64
 	Until      int64
 	Kind       string
+	Reason     string
+	Collection int64
 	UpTo       int64
 }
 
@@ -1346,6 +1368,8 @@ func (q *Queries) listActivityOfRun(ctx context.Context, arg listActivityOfRunPa
 		arg.Since,
 		arg.Until,
 		arg.Kind,
+		arg.Reason,
+		arg.Collection,
 		arg.UpTo,
 	)
 	if err != nil {

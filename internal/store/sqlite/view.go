@@ -87,6 +87,15 @@ func (v *view) VotesByKey(ctx context.Context, keys []string) ([]store.Vote, err
 	return out, doing("looking up vote keys", err)
 }
 
+// Voter returns a voter.
+func (v *view) Voter(ctx context.Context, id string) (store.Voter, error) {
+	r, err := v.q.voterByID(ctx, id)
+	if err != nil {
+		return store.Voter{}, doing(fmt.Sprintf("reading voter %q", id), found(err))
+	}
+	return toVoter(&r), nil
+}
+
 // KnownVoters returns which of those voters have a row.
 func (v *view) KnownVoters(ctx context.Context, ids []string) ([]string, error) {
 	out, err := known(ctx, ids, v.q.knownVoters)
@@ -341,9 +350,11 @@ func (v *view) Settings(ctx context.Context) (map[string]string, error) {
 // SettingChanges returns the latest audit entries.
 func (v *view) SettingChanges(ctx context.Context, limit int) ([]store.SettingChange, error) {
 	found, err := v.q.latestSettingChanges(ctx, atMost(limit))
-	return convert(found, func(r *settingChangeRow) store.SettingChange {
-		return store.SettingChange{Name: r.Name, From: r.FromValue, To: r.ToValue, Who: r.Who, Why: r.Why, At: fromMicros(r.At)}
-	}), doing("reading changes of settings", err)
+	return convert(found, toSettingChange), doing("reading changes of settings", err)
+}
+
+func toSettingChange(r *settingChangeRow) store.SettingChange {
+	return store.SettingChange{Name: r.Name, From: r.FromValue, To: r.ToValue, Who: r.Who, Why: r.Why, At: fromMicros(r.At)}
 }
 
 // ScoringVersion returns the publishing constants of a version.

@@ -31,6 +31,18 @@ func RunService(t *testing.T, open func(t *testing.T) store.Service) {
 		{"SettingsVersion", testSettingsVersion},
 		{"State", testState},
 		{"DropIn", testDropIn},
+		{"People", testPeople},
+		{"Links", testLinks},
+		{"Sessions", testSessions},
+		{"Voters", testVoters},
+		{"LowestScores", testLowestScores},
+		{"RecentlyComputed", testRecentlyComputed},
+		{"TriggerCandidates", testTriggerCandidates},
+		{"SettingAudit", testSettingAudit},
+		{"SearchActivity", testSearchActivity},
+		{"Distribution", testDistribution},
+		{"Samples", testSamples},
+		{"Expire", testExpire},
 	} {
 		t.Run(area.name, func(t *testing.T) { area.test(t, plain) })
 	}

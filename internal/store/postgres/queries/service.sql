@@ -327,6 +327,8 @@ FROM (
     SELECT * FROM activity t
     WHERE (@nft::bigint = 0 OR t.nft = @nft) AND (@run::bigint = 0 OR t.run = @run) AND (@kind::text = '' OR t.kind = @kind)
         AND t.number >= @from_number AND t.number < @before AND t.at >= @since AND t.at < @until
+        AND (@reason::text = '' OR t.reason = @reason)
+        AND (@collection::bigint = 0 OR EXISTS (SELECT FROM nfts m WHERE m.number = t.nft AND m.collection = @collection))
     ORDER BY t.number DESC LIMIT @up_to
 ) a LEFT JOIN nfts n ON n.number = a.nft
 ORDER BY a.number DESC;

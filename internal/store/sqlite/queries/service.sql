@@ -242,6 +242,8 @@ SELECT sqlc.embed(a), CAST(coalesce(n.id, '') AS TEXT) AS nft_id
 FROM activity a LEFT JOIN nfts n ON n.number = a.nft
 WHERE a.number >= sqlc.arg(from_number) AND a.number < sqlc.arg(before) AND a.at >= sqlc.arg(since) AND a.at < sqlc.arg(until)
     AND (CAST(sqlc.arg(kind) AS TEXT) = '' OR a.kind = CAST(sqlc.arg(kind) AS TEXT))
+    AND (CAST(sqlc.arg(reason) AS TEXT) = '' OR a.reason = CAST(sqlc.arg(reason) AS TEXT))
+    AND (CAST(sqlc.arg(collection) AS INTEGER) = 0 OR n.collection = CAST(sqlc.arg(collection) AS INTEGER))
 ORDER BY a.number DESC
 LIMIT sqlc.arg(up_to);
 
@@ -251,6 +253,8 @@ FROM activity a LEFT JOIN nfts n ON n.number = a.nft
 WHERE a.nft = sqlc.arg(nft)
     AND a.number >= sqlc.arg(from_number) AND a.number < sqlc.arg(before) AND a.at >= sqlc.arg(since) AND a.at < sqlc.arg(until)
     AND (CAST(sqlc.arg(kind) AS TEXT) = '' OR a.kind = CAST(sqlc.arg(kind) AS TEXT)) AND (CAST(sqlc.arg(run) AS INTEGER) = 0 OR a.run = CAST(sqlc.arg(run) AS INTEGER))
+    AND (CAST(sqlc.arg(reason) AS TEXT) = '' OR a.reason = CAST(sqlc.arg(reason) AS TEXT))
+    AND (CAST(sqlc.arg(collection) AS INTEGER) = 0 OR n.collection = CAST(sqlc.arg(collection) AS INTEGER))
 ORDER BY a.number DESC
 LIMIT sqlc.arg(up_to);
 
@@ -260,6 +264,8 @@ FROM activity a LEFT JOIN nfts n ON n.number = a.nft
 WHERE a.run = sqlc.arg(run)
     AND a.number >= sqlc.arg(from_number) AND a.number < sqlc.arg(before) AND a.at >= sqlc.arg(since) AND a.at < sqlc.arg(until)
     AND (CAST(sqlc.arg(kind) AS TEXT) = '' OR a.kind = CAST(sqlc.arg(kind) AS TEXT))
+    AND (CAST(sqlc.arg(reason) AS TEXT) = '' OR a.reason = CAST(sqlc.arg(reason) AS TEXT))
+    AND (CAST(sqlc.arg(collection) AS INTEGER) = 0 OR n.collection = CAST(sqlc.arg(collection) AS INTEGER))
 ORDER BY a.number DESC
 LIMIT sqlc.arg(up_to);
 
@@ -270,6 +276,8 @@ FROM activity a LEFT JOIN nfts n ON n.number = a.nft
 WHERE a.kind = sqlc.arg(kind) AND a.kind <> 'computed'
     AND a.number >= sqlc.arg(from_number) AND a.number < sqlc.arg(before) AND a.at >= sqlc.arg(since) AND a.at < sqlc.arg(until)
     AND (CAST(sqlc.arg(run) AS INTEGER) = 0 OR a.run = CAST(sqlc.arg(run) AS INTEGER))
+    AND (CAST(sqlc.arg(reason) AS TEXT) = '' OR a.reason = CAST(sqlc.arg(reason) AS TEXT))
+    AND (CAST(sqlc.arg(collection) AS INTEGER) = 0 OR n.collection = CAST(sqlc.arg(collection) AS INTEGER))
 ORDER BY a.number DESC
 LIMIT sqlc.arg(up_to);
 

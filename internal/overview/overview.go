@@ -1,0 +1,177 @@
+// Package overview reads what everybody looks at, once for all who look.
+package overview
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"poa/internal/samples"
+	"poa/internal/snapshot"
+	"poa/internal/store"
+)
+
+const (
+	// totalsEvery and backlogEvery are how long what was read is shared.
+	totalsEvery  = time.Second
+	backlogEvery = 5 * time.Second
+	// listed is how many NFTs each list has.
+	listed = 12
+	// oldCounted is up to how many old scores are counted.
+	oldCounted = 100_000
+)
+
+// Options of a Reader. A zero field means its default.
+type Options struct {
+	Store    store.Service        // required
+	Samples  *samples.Reader      // required
+	OldAfter func() time.Duration // age from which a score is old: 24 hours
+	Now      func() time.Time     // time.Now
+}
+
+// Reader reads what the panel's first pages show: about once a second at the
+// most however many look, and never while nobody does. Do not change what it
+// returns. Its methods are safe for concurrent use.
+type Reader struct {
+	Options
+	collections *snapshot.Snapshot[[]store.Collection]
+	lists       *snapshot.Snapshot[lists]
+	backlog     *snapshot.Snapshot[store.Backlog]
+}
+
+// lists are what is read beside the collections.
+type lists struct {
+	distribution store.Bins
+	top          []store.Ranked
+	recent       []store.Recent
+	longest      store.Candidate
+}
+
+// New returns a reader.
+func New(o Options) *Reader {
+	if o.OldAfter == nil {
+		o.OldAfter = func() time.Duration { return 24 * time.Hour }
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	r := &Reader{Options: o}
+	r.collections = snapshot.New(totalsEvery, o.Now, r.readCollections)
+	r.lists = snapshot.New(totalsEvery, o.Now, r.readLists)
+	r.backlog = snapshot.New(backlogEvery, o.Now, func(ctx context.Context) (store.Backlog, error) {
+		return o.Store.Backlog(ctx, o.Now().Add(-r.OldAfter()), oldCounted)
+	})
+	return r
+}
+
+// Overview is the state of all scoring.
+type Overview struct {
+	Totals
+	VotesToday   int64     // recorded since midnight UTC; those of other processes come up to a minute late
+	WaitingSince time.Time // of the NFT of an active collection that waits longest for its first score, zero for none
+	Distribution store.Bins
+	Top          []store.Ranked // highest scores first
+	Recent       []store.Recent // computed last, the latest first
+}
+
+// Totals are those of all collections, or of one.
+type Totals struct {
+	NFTs, Votes, Scored int64
+	Ready               int64 // votes enough for a score, and none
+	POASum              int64 // hundredths
+	ConfidenceSum       int64
+}
+
+// TotalsOf returns the totals of collections.
+func TotalsOf(collections ...store.Collection) (t Totals) {
+	for i := range collections {
+		c := &collections[i]
+		t.NFTs += c.NFTs
+		t.Votes += c.Votes
+		t.Scored += c.Scored
+		t.Ready += c.Ready
+		t.POASum += c.POASum
+		t.ConfidenceSum += c.ConfidenceSum
+	}
+	return t
+}
+
+// Coverage is the share of NFTs that have a score, from 0 to 1; 0 of none.
+func (t Totals) Coverage() float64 {
+	if t.NFTs == 0 {
+		return 0
+	}
+	return float64(t.Scored) / float64(t.NFTs)
+}
+
+// POA and Confidence are the averages of all scores, NaN where there are none.
+func (t Totals) POA() float64        { return t.mean(t.POASum) }
+func (t Totals) Confidence() float64 { return t.mean(t.ConfidenceSum) }
+
+func (t Totals) mean(hundredths int64) float64 {
+	if t.Scored == 0 {
+		return math.NaN()
+	}
+	return float64(hundredths) / 100 / float64(t.Scored)
+}
+
+// Overview returns the state of all scoring.
+func (r *Reader) Overview(ctx context.Context) (*Overview, error) {
+	collections, err := r.collections.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	read, err := r.lists.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	today, err := r.Samples.VotesToday(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Overview{
+		Totals: TotalsOf(collections...), VotesToday: today, WaitingSince: read.longest.WaitingSince,
+		Distribution: read.distribution, Top: read.top, Recent: read.recent,
+	}, nil
+}
+
+// Collections returns all collections by name.
+func (r *Reader) Collections(ctx context.Context) ([]store.Collection, error) {
+	return r.collections.Get(ctx)
+}
+
+// Backlog returns what is owed, up to five seconds old. Old scores are counted
+// up to 100,000.
+func (r *Reader) Backlog(ctx context.Context) (store.Backlog, error) { return r.backlog.Get(ctx) }
+
+func (r *Reader) readCollections(ctx context.Context) (all []store.Collection, err error) {
+	err = r.Store.View(ctx, func(v store.View) error {
+		all, err = v.Collections(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading totals: %w", err)
+	}
+	return all, nil
+}
+
+func (r *Reader) readLists(ctx context.Context) (l lists, err error) {
+	if l.distribution, err = r.Store.Distribution(ctx, nil); err != nil {
+		return l, fmt.Errorf("reading the distribution: %w", err)
+	}
+	if l.top, err = r.Store.Leaderboard(ctx, nil, nil, listed); err != nil {
+		return l, fmt.Errorf("reading the highest scores: %w", err)
+	}
+	if l.recent, err = r.Store.RecentlyComputed(ctx, listed); err != nil {
+		return l, fmt.Errorf("reading what was computed last: %w", err)
+	}
+	waiting, err := r.Store.Candidates(ctx, store.Wanted{Now: r.Now(), ByWaiting: 1})
+	if err != nil {
+		return l, fmt.Errorf("reading what waits longest: %w", err)
+	}
+	if len(waiting.ByWaiting) > 0 {
+		l.longest = waiting.ByWaiting[0]
+	}
+	return l, nil
+}

@@ -1,0 +1,3 @@
+package panel
+
+func (p *Panel) arenaRoutes() []route { return nil }

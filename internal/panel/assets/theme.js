@@ -1,0 +1,2 @@
+// Runs before the page is drawn: what needs a script may show itself.
+document.documentElement.classList.add("js");

@@ -1,0 +1,3 @@
+package panel
+
+func (p *Panel) collectionsRoutes() []route { return nil }

@@ -1,0 +1,3 @@
+package panel
+
+func (p *Panel) nftRoutes() []route { return nil }

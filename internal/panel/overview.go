@@ -1,0 +1,3 @@
+package panel
+
+func (p *Panel) overviewRoutes() []route { return nil }

@@ -1,0 +1,58 @@
+// Package snapshot shares what was read among all who want to see it.
+package snapshot
+
+import (
+	"context"
+	"time"
+)
+
+// readTimeout is how long a read may take.
+const readTimeout = 10 * time.Second
+
+// Snapshot is a value that is read when somebody asks, at most once in a while
+// however many ask, and never when nobody does. Its methods are safe for
+// concurrent use.
+type Snapshot[T any] struct {
+	every time.Duration
+	now   func() time.Time
+	read  func(context.Context) (T, error)
+
+	turn chan struct{} // holds a token unless somebody looks or reads; guards what follows
+	at   time.Time     // of the last read, zero for never
+	kept T
+	err  error
+}
+
+// New returns a snapshot of what read returns, for as long as every after it
+// was read. Errors are shared for as long, too.
+func New[T any](every time.Duration, now func() time.Time, read func(context.Context) (T, error)) *Snapshot[T] {
+	s := &Snapshot[T]{every: every, now: now, read: read, turn: make(chan struct{}, 1)}
+	s.turn <- struct{}{}
+	return s
+}
+
+// Get returns the value. Do not change what it points to: others see it too.
+func (s *Snapshot[T]) Get(ctx context.Context) (T, error) {
+	return s.After(ctx, time.Time{})
+}
+
+// After is Get, but for a value that began to be read after a time.
+func (s *Snapshot[T]) After(ctx context.Context, least time.Time) (T, error) {
+	var none T
+	select {
+	case <-s.turn:
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
+	defer func() { s.turn <- struct{}{} }()
+	now := s.now()
+	if age := now.Sub(s.at); age >= 0 && age < s.every && s.at.After(least) {
+		return s.kept, s.err
+	}
+	// The value is for those who wait, too, so it does not end with this caller.
+	reading, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
+	defer cancel()
+	s.kept, s.err = s.read(reading)
+	s.at = now
+	return s.kept, s.err
+}
