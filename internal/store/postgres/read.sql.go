@@ -1060,7 +1060,7 @@ func (q *Queries) RatingsByID(ctx context.Context, ids []string) ([]RatingsByIDR
 }
 
 const rejects = `-- name: Rejects :many
-SELECT source, line, code, detail, raw, at FROM rejects WHERE source = $1 ORDER BY line
+SELECT source, line, code, detail, raw, at, row FROM rejects WHERE source = $1 ORDER BY line, "row"
 `
 
 func (q *Queries) Rejects(ctx context.Context, source string) ([]Reject, error) {
@@ -1079,6 +1079,7 @@ func (q *Queries) Rejects(ctx context.Context, source string) ([]Reject, error) 
 			&i.Detail,
 			&i.Raw,
 			&i.At,
+			&i.Row,
 		); err != nil {
 			return nil, err
 		}
