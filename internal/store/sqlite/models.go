@@ -234,6 +234,17 @@ type settingRow struct {
 	ChangedAt int64
 }
 
+type unwrittenRow struct {
+	Target  string
+	Nft     int64
+	Since   int64
+	At      int64
+	Reason  string
+	Detail  string
+	Tries   int64
+	NextTry *int64
+}
+
 type voterRow struct {
 	Number      int64
 	ID          string
