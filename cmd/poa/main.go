@@ -70,6 +70,7 @@ type commands struct {
 	Migrate     migrateCommand     `cmd:"" help:"Create the database's tables or bring them up to date."`
 	Bench       benchCommand       `cmd:"" help:"Measure what votes and computations cost on this machine, on databases of its own."`
 	Serve       serveCommand       `cmd:"" help:"Run the service: votes over HTTP, the schedule, and what it does to be watched."`
+	Sync        syncCommand        `cmd:"" help:"Read the votes of a game out of its PostgreSQL tables, and follow them."`
 	Key         keyCommand         `cmd:"" help:"Make, show and revoke the API keys of the service."`
 	Batch       batchCommand       `cmd:"" help:"Look into the batches."`
 	Backup      backupCommand      `cmd:"" help:"Copy an SQLite database while it is in use."`
@@ -164,6 +165,7 @@ func (m *Main) options() config.Options {
 		o.Flags = append(o.Flags, config.Flag{Flag: "--verbose", Setting: "log.level", Value: "debug"})
 	}
 	o.Flags = append(o.Flags, m.cli.Serve.flags()...)
+	o.Flags = append(o.Flags, m.cli.Sync.flags()...)
 	return o
 }
 
@@ -175,6 +177,7 @@ func (m *Main) configure() error {
 	}
 	m.config = c
 	m.hide(c.Database)
+	m.hide(c.Sync.From)
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Log.Level)); err != nil {
 		return fmt.Errorf("log.level: %w", err)

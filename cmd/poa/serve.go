@@ -144,6 +144,7 @@ type service struct {
 	queue     *jobQueue
 	scheduler *scheduler.Scheduler
 	stream    *live.Stream
+	sync      *following // nil where no game is followed
 	metrics   *metrics.Metrics
 	http      []*http.Server
 	listener  net.Listener // of the API
@@ -182,6 +183,11 @@ func (m *Main) newService(ctx context.Context) (*service, error) {
 		Store: s.store, Queue: s.queue, Settings: s.settings.Current, VotesWaiting: s.ledger.Waiting,
 		Process: processName(), Cores: m.databaseCores(), Now: m.Now, Observer: s.metrics, Log: m.log,
 	})
+	if m.config.Sync.Enabled {
+		if s.sync, err = m.newFollowing(s.ledger); err != nil {
+			return nil, errors.Join(err, s.ledger.Close(ctx))
+		}
+	}
 	s.ready = readiness{store: s.store, now: m.Now}
 	handler, err := s.handler(m, version.Version)
 	if err != nil {
@@ -242,6 +248,7 @@ func (s *service) start(ctx context.Context) error {
 	s.stream.Start()
 	s.metrics.Watch(metrics.Sources{
 		Store: s.store, Settings: s.settings.Current, VotesWaiting: s.ledger.Waiting, Pacing: s.scheduler.Pacing, Live: s.stream.Stats,
+		Sync: s.sync.status(),
 	})
 	if err := s.scheduler.Start(context.WithoutCancel(ctx)); err != nil {
 		return err
@@ -262,6 +269,7 @@ func (s *service) start(ctx context.Context) error {
 			}
 		}()
 	}
+	s.sync.start()
 	return nil
 }
 
@@ -292,6 +300,7 @@ func (s *service) stop() error {
 		}
 	}
 	streaming.Wait()
+	s.sync.stop()
 	if err := s.ledger.Close(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("committing the last votes: %w", err))
 	}

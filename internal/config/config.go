@@ -7,6 +7,7 @@ package config
 import (
 	"poa/internal/access"
 	"poa/internal/batch"
+	"poa/internal/gamesync"
 	"poa/internal/scoring"
 	"poa/internal/trigger"
 )
@@ -14,14 +15,15 @@ import (
 // Settings are the values of all settings. The koanf tags are their names,
 // sections joined with dots: scoring.folding.start_mean.
 type Settings struct {
-	Database string          `koanf:"database"`
-	Log      Log             `koanf:"log"`
-	Scoring  Scoring         `koanf:"scoring"`
-	Trigger  trigger.Rules   `koanf:"trigger"`
-	Batch    batch.Settings  `koanf:"batch"`
-	Ledger   Ledger          `koanf:"ledger"`
-	Serve    Serve           `koanf:"serve"`
-	Access   access.Settings `koanf:"access"`
+	Database string            `koanf:"database"`
+	Log      Log               `koanf:"log"`
+	Scoring  Scoring           `koanf:"scoring"`
+	Trigger  trigger.Rules     `koanf:"trigger"`
+	Batch    batch.Settings    `koanf:"batch"`
+	Ledger   Ledger            `koanf:"ledger"`
+	Serve    Serve             `koanf:"serve"`
+	Access   access.Settings   `koanf:"access"`
+	Sync     gamesync.Settings `koanf:"sync"`
 }
 
 // Log says what is logged, and how.
@@ -72,6 +74,7 @@ func Default() Settings {
 		Ledger:   Ledger{MaxCommit: 1000, MaxQueue: 20000},
 		Serve:    Serve{Listen: "127.0.0.1:8080"},
 		Access:   access.Defaults(),
+		Sync:     gamesync.Defaults(),
 	}
 }
 
@@ -179,5 +182,15 @@ func explanations() map[string]string {
 		"access.voter_per_minute":     "votes of one voter, 0 for no limit",
 		"access.anonymous_per_minute": "requests without a valid key from one address, 0 for no limit",
 		"access.trusted_proxies":      "addresses and networks of proxies whose X-Forwarded-For is believed, separated by commas",
+
+		"sync":                 "A game that writes its votes into PostgreSQL tables of its own, and is followed there.",
+		"sync.enabled":         "follow the game as a part of poa serve; of several processes one does so at a time",
+		"sync.from":            "postgres:// URL of the game's database, of a role that may SELECT its tables",
+		"sync.slider_scale":    "what the game's slider runs to: 10 (ratings from 1 to 10) or 100 (from 0 to 100); 0 is neither",
+		"sync.poll":            "pause between two looks for new votes and favourites",
+		"sync.overlap":         "how far back each look goes, for votes of transactions that commit late",
+		"sync.favorites_every": "how often favourites that have vanished are looked for, by the ids of all",
+		"sync.reconcile_every": "how often all votes are compared by id, and NFTs are read anew",
+		"sync.lease":           "after how long another process takes over from one that was killed",
 	}
 }

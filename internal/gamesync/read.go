@@ -289,3 +289,10 @@ func unfit(err error) error {
 	}
 	return err
 }
+
+// Refused reports whether an error says that the game's database is not as it
+// must be, or that its role may not read it: no repetition helps against that.
+func Refused(err error) bool {
+	var refused errGame
+	return errors.As(err, &refused)
+}

@@ -136,6 +136,13 @@ func (s *Syncer) update(f func(*Status)) {
 	f(&s.status)
 }
 
+// Check sees that the game can be read, that its tables are as expected and
+// that the clocks agree.
+func (s *Syncer) Check(ctx context.Context) error {
+	_, err := s.game.check(ctx, s.Now)
+	return err
+}
+
 // Once reads all that the game has, looks once for what came late or vanished,
 // and returns. It waits while another process follows the game.
 func (s *Syncer) Once(ctx context.Context) error {

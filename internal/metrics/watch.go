@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"poa/internal/batch"
+	"poa/internal/gamesync"
 	"poa/internal/live"
 	"poa/internal/settings"
 	"poa/internal/store"
@@ -22,6 +23,7 @@ type Sources struct {
 	VotesWaiting func() int         // in the ledger
 	Pacing       func() batch.State // of the scheduler
 	Live         func() live.Stats
+	Sync         func() gamesync.Status // of the game that is followed
 }
 
 // Database is the part of store.Service that is read.
@@ -255,6 +257,30 @@ func (m *Metrics) gauges() gauges {
 		add(total, "poa_live_events_total", "Activity read for the live stream.", func(t tell) { t(float64(s.Live().Events)) })
 		add(total, "poa_live_gaps_total", "Gaps that listeners of the live stream met.", func(t tell) { t(float64(s.Live().Gaps)) })
 		add(total, "poa_live_replays_total", "Replays from the database for listeners that came back.", func(t tell) { t(float64(s.Live().Replays)) })
+	}
+	if s.Sync != nil {
+		add(value, "poa_sync_following", "Whether this process follows the game.", func(t tell) {
+			st := s.Sync()
+			t(truth(st.Stage == gamesync.Reading || st.Stage == gamesync.Following))
+		})
+		add(value, "poa_sync_lag_seconds", "How much of the game's latest past is not taken yet, told by the process that follows it.", func(t tell) {
+			st := s.Sync()
+			if lag, ok := st.Lag(m.now()); ok {
+				t(lag.Seconds())
+			}
+		})
+		add(value, "poa_sync_failing", "Whether the game could not be followed and is tried again.", func(t tell) {
+			t(truth(s.Sync().Stage == gamesync.Failing))
+		})
+		add(total, "poa_sync_rows_total", "Rows of the game that were read.", func(t tell) { t(float64(s.Sync().Rows)) })
+		add(total, "poa_sync_votes_total", "Votes that the game's rows became, by outcome.", func(t tell) {
+			st := s.Sync()
+			t(float64(st.Recorded), "recorded")
+			t(float64(st.Duplicates), "duplicate")
+			t(float64(st.Rejected), "rejected")
+		}, "outcome")
+		add(total, "poa_sync_late_total", "Votes that only a reconciliation found.", func(t tell) { t(float64(s.Sync().Late)) })
+		add(total, "poa_sync_statements_total", "Statements sent to the game's database.", func(t tell) { t(float64(s.Sync().Statements.Total)) })
 	}
 	return list
 }
