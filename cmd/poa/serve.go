@@ -22,6 +22,7 @@ import (
 	"poa/internal/access"
 	"poa/internal/api"
 	"poa/internal/config"
+	"poa/internal/gamesync"
 	"poa/internal/ledger"
 	"poa/internal/live"
 	"poa/internal/metrics"
@@ -144,7 +145,8 @@ type service struct {
 	queue     *jobQueue
 	scheduler *scheduler.Scheduler
 	stream    *live.Stream
-	sync      *following // nil where no game is followed
+	sync      *following          // nil where no game is followed
+	writeback *gamesync.Writeback // nil where no scores are written back
 	metrics   *metrics.Metrics
 	http      []*http.Server
 	listener  net.Listener // of the API
@@ -185,6 +187,11 @@ func (m *Main) newService(ctx context.Context) (*service, error) {
 	})
 	if m.config.Sync.Enabled {
 		if s.sync, err = m.newFollowing(s.ledger); err != nil {
+			return nil, errors.Join(err, s.ledger.Close(ctx))
+		}
+	}
+	if mode := m.config.Writeback.Mode; mode != gamesync.WriteOff {
+		if s.writeback, err = m.newWriteback(ctx, mode, nil); err != nil {
 			return nil, errors.Join(err, s.ledger.Close(ctx))
 		}
 	}
@@ -246,10 +253,14 @@ func (s *service) start(ctx context.Context) error {
 	s.settings.Start()
 	s.guard.Start()
 	s.stream.Start()
-	s.metrics.Watch(metrics.Sources{
+	sources := metrics.Sources{
 		Store: s.store, Settings: s.settings.Current, VotesWaiting: s.ledger.Waiting, Pacing: s.scheduler.Pacing, Live: s.stream.Stats,
 		Sync: s.sync.status(),
-	})
+	}
+	if s.writeback != nil {
+		sources.Writeback = s.writeback.Stats
+	}
+	s.metrics.Watch(sources)
 	if err := s.scheduler.Start(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
@@ -270,6 +281,9 @@ func (s *service) start(ctx context.Context) error {
 		}()
 	}
 	s.sync.start()
+	if s.writeback != nil {
+		s.writeback.Start()
+	}
 	return nil
 }
 
@@ -301,6 +315,9 @@ func (s *service) stop() error {
 	}
 	streaming.Wait()
 	s.sync.stop()
+	if s.writeback != nil {
+		s.writeback.Stop() // what is published from here on is written after the next start
+	}
 	if err := s.ledger.Close(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("committing the last votes: %w", err))
 	}

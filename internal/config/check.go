@@ -127,6 +127,7 @@ func (l *loader) validate(s *Settings) {
 	l.atLeastOne("ledger.max_queue", int64(s.Ledger.MaxQueue))
 	l.section("access", s.Access.Validate())
 	l.section("sync", s.Sync.Validate())
+	l.section("writeback", s.Writeback.Validate())
 	l.serve(s.Serve)
 }
 

@@ -15,15 +15,16 @@ import (
 // Settings are the values of all settings. The koanf tags are their names,
 // sections joined with dots: scoring.folding.start_mean.
 type Settings struct {
-	Database string            `koanf:"database"`
-	Log      Log               `koanf:"log"`
-	Scoring  Scoring           `koanf:"scoring"`
-	Trigger  trigger.Rules     `koanf:"trigger"`
-	Batch    batch.Settings    `koanf:"batch"`
-	Ledger   Ledger            `koanf:"ledger"`
-	Serve    Serve             `koanf:"serve"`
-	Access   access.Settings   `koanf:"access"`
-	Sync     gamesync.Settings `koanf:"sync"`
+	Database  string                 `koanf:"database"`
+	Log       Log                    `koanf:"log"`
+	Scoring   Scoring                `koanf:"scoring"`
+	Trigger   trigger.Rules          `koanf:"trigger"`
+	Batch     batch.Settings         `koanf:"batch"`
+	Ledger    Ledger                 `koanf:"ledger"`
+	Serve     Serve                  `koanf:"serve"`
+	Access    access.Settings        `koanf:"access"`
+	Sync      gamesync.Settings      `koanf:"sync"`
+	Writeback gamesync.WriteSettings `koanf:"writeback"`
 }
 
 // Log says what is logged, and how.
@@ -66,15 +67,16 @@ type Serve struct {
 // Default returns the settings as they are where nothing is said.
 func Default() Settings {
 	return Settings{
-		Database: "sqlite:poa.db",
-		Log:      Log{Level: "info", Format: "text"},
-		Scoring:  Scoring{Folding: scoring.DefaultFolding(), Publishing: scoring.DefaultPublishing()},
-		Trigger:  trigger.Defaults(),
-		Batch:    batch.Defaults(),
-		Ledger:   Ledger{MaxCommit: 1000, MaxQueue: 20000},
-		Serve:    Serve{Listen: "127.0.0.1:8080"},
-		Access:   access.Defaults(),
-		Sync:     gamesync.Defaults(),
+		Database:  "sqlite:poa.db",
+		Log:       Log{Level: "info", Format: "text"},
+		Scoring:   Scoring{Folding: scoring.DefaultFolding(), Publishing: scoring.DefaultPublishing()},
+		Trigger:   trigger.Defaults(),
+		Batch:     batch.Defaults(),
+		Ledger:    Ledger{MaxCommit: 1000, MaxQueue: 20000},
+		Serve:     Serve{Listen: "127.0.0.1:8080"},
+		Access:    access.Defaults(),
+		Sync:      gamesync.Defaults(),
+		Writeback: gamesync.WriteDefaults(),
 	}
 }
 
@@ -192,5 +194,14 @@ func explanations() map[string]string {
 		"sync.favorites_every": "how often favourites that have vanished are looked for, by the ids of all",
 		"sync.reconcile_every": "how often all votes are compared by id, and NFTs are read anew",
 		"sync.lease":           "after how long another process takes over from one that was killed",
+
+		"writeback":       "Published scores into the columns that a game keeps them in.",
+		"writeback.mode":  "off, trial (into the table poa_trial beside the game's) or on (into its table nfts), as a part of poa serve",
+		"writeback.to":    "postgres:// URL of the game's database, of a role that may write those columns",
+		"writeback.elo":   "write elo_mean and elo_sigma too",
+		"writeback.rows":  "rows of one transaction, up to 50",
+		"writeback.rate":  "rows a second",
+		"writeback.poll":  "pause between two looks for new scores",
+		"writeback.lease": "after how long another process takes over from one that was killed",
 	}
 }

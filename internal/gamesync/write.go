@@ -19,20 +19,12 @@ import (
 // touches at most.
 const MaxWriteRows = 50
 
-// WriteOptions of a Writeback. A zero field means its default.
+// WriteOptions of a Writeback. Process, Pass, Now and Log may be left out.
 type WriteOptions struct {
-	Store store.Writeback
-	URL   string // of the game's database
-	// Trial has the scores written to the table poa_trial beside the game's
-	// instead of to its own columns.
-	Trial bool
-	Elo   bool    // write elo_mean and elo_sigma too
-	Rows  int     // in one transaction: 50, and no more
-	Rate  float64 // rows a second: 100
+	Store    store.Writeback
+	Settings WriteSettings // checked; of mode on or trial
 
 	Process string                  // names this process among those on the store
-	Poll    time.Duration           // between two looks for changes: 1 s
-	Lease   time.Duration           // after which another process may take over from a dead one: 30 s
 	Pass    func(done, total int64) // is told how far the pass over all NFTs is
 	Now     func() time.Time        // time.Now
 	Log     *slog.Logger            // discarded
@@ -134,18 +126,6 @@ type change struct {
 
 // NewWriteback returns a write-back. It connects when it is first needed.
 func NewWriteback(ctx context.Context, o WriteOptions) (*Writeback, error) {
-	if o.Rows <= 0 || o.Rows > MaxWriteRows {
-		o.Rows = MaxWriteRows
-	}
-	if o.Rate <= 0 {
-		o.Rate = 100
-	}
-	if o.Poll <= 0 {
-		o.Poll = time.Second
-	}
-	if o.Lease <= 0 {
-		o.Lease = 30 * time.Second
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -155,7 +135,7 @@ func NewWriteback(ctx context.Context, o WriteOptions) (*Writeback, error) {
 	if o.Pass == nil {
 		o.Pass = func(int64, int64) {}
 	}
-	game, err := openGameTable(ctx, o.URL, o.Trial, o.Elo)
+	game, err := openGameTable(ctx, &o.Settings)
 	if err != nil {
 		return nil, err
 	}
@@ -213,20 +193,20 @@ func (w *Writeback) run(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case errors.As(err, &held):
-			failures, wait = 0, w.Lease/3
+			failures, wait = 0, w.Settings.Lease/3
 		case err != nil:
 			if failures++; failures == 1 {
 				w.Log.Warn("writing scores to the game failed; it is tried again", "to", w.target, "err", err)
 			}
 			w.count(func(s *WriteStats) { s.Errors++ })
-			wait = min(errorMax, w.Poll<<min(failures, 10))
+			wait = min(errorMax, w.Settings.Poll<<min(failures, 10))
 		default:
 			if failures > 0 {
 				w.Log.Info("writing scores to the game works again", "to", w.target, "failures", failures)
 			}
 			failures = 0
 			if !more {
-				wait = w.Poll
+				wait = w.Settings.Poll
 			}
 		}
 		if pause(ctx, wait) != nil {
@@ -284,7 +264,7 @@ func (w *Writeback) count(f func(*WriteStats)) {
 // take takes the lease and goes on where the last holder was.
 func (w *Writeback) take(ctx context.Context) error {
 	now := w.Now()
-	lease, ok, err := w.Store.TakeLease(ctx, "writeback to "+w.target, w.Process, now, now.Add(w.Lease))
+	lease, ok, err := w.Store.TakeLease(ctx, "writeback to "+w.target, w.Process, now, now.Add(w.Settings.Lease))
 	if err != nil {
 		return fmt.Errorf("taking the lease of the write-back: %w", err)
 	}
@@ -311,7 +291,7 @@ func (w *Writeback) ready(ctx context.Context, now time.Time) error {
 	if err := w.game.check(ctx, w.Log); err != nil {
 		return err
 	}
-	again := w.state.ReadAt.Before(now.Add(-forgetting)) || w.Elo && !w.state.Elo
+	again := w.state.ReadAt.Before(now.Add(-forgetting)) || w.Settings.Elo && !w.state.Elo
 	if !again {
 		stalled, err := w.stalled(ctx, now)
 		if err != nil {
@@ -327,7 +307,7 @@ func (w *Writeback) ready(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("reading the end of the activity: %w", err)
 	}
-	w.state = writeState{Position: end, ReadAt: now, Elo: w.Elo}
+	w.state = writeState{Position: end, ReadAt: now, Elo: w.Settings.Elo}
 	w.Log.Info("all scores are compared with the game's", "table", w.target)
 	return w.keep(ctx)
 }
@@ -349,7 +329,7 @@ func (w *Writeback) stalled(ctx context.Context, now time.Time) (bool, error) {
 // keep stores the state and prolongs the lease. ErrNotFound: it was taken.
 func (w *Writeback) keep(ctx context.Context) error {
 	now := w.Now()
-	if err := w.put(ctx, now.Add(w.Lease)); err != nil {
+	if err := w.put(ctx, now.Add(w.Settings.Lease)); err != nil {
 		return err
 	}
 	w.kept = now
@@ -370,7 +350,7 @@ func (w *Writeback) put(ctx context.Context, until time.Time) error {
 
 // keepDue keeps the lease where a third of it has passed.
 func (w *Writeback) keepDue(ctx context.Context) error {
-	if w.Now().Sub(w.kept) < w.Lease/3 {
+	if w.Now().Sub(w.kept) < w.Settings.Lease/3 {
 		return nil
 	}
 	return w.keep(ctx)
@@ -561,7 +541,7 @@ func (w *Writeback) tellPass(ctx context.Context) error {
 // write writes the scores of NFTs that changed, a few rows at a time, and keeps
 // those that cannot be written now.
 func (w *Writeback) write(ctx context.Context, changes []change) error {
-	size := min(w.Rows, max(1, int(w.Rate*burst.Seconds())))
+	size := min(w.Settings.Rows, max(1, int(w.Settings.Rate*burst.Seconds())))
 	for chunk := range slices.Chunk(changes, size) {
 		if err := w.keepDue(ctx); err != nil {
 			return err
@@ -589,7 +569,7 @@ func (w *Writeback) pace(ctx context.Context, n int) error {
 	if err := pause(ctx, w.next.Sub(now)); err != nil {
 		return err
 	}
-	w.next = later(w.next, now).Add(time.Duration(float64(n) / w.Rate * float64(time.Second)))
+	w.next = later(w.next, now).Add(time.Duration(float64(n) / w.Settings.Rate * float64(time.Second)))
 	return nil
 }
 

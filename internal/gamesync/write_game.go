@@ -62,8 +62,8 @@ type gameTable struct {
 	statements atomic.Int64
 }
 
-func openGameTable(ctx context.Context, url string, trial, elo bool) (*gameTable, error) {
-	config, err := pgxpool.ParseConfig(url)
+func openGameTable(ctx context.Context, s *WriteSettings) (*gameTable, error) {
+	config, err := pgxpool.ParseConfig(s.To)
 	if err != nil {
 		return nil, fmt.Errorf("reading the URL of the game's database: %w", err) // pgx leaves the password out
 	}
@@ -71,14 +71,14 @@ func openGameTable(ctx context.Context, url string, trial, elo bool) (*gameTable
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = "poa write-back"
 	}
-	g := &gameTable{trial: trial, elo: elo}
+	g := &gameTable{trial: s.Mode == WriteTrial, elo: s.Elo}
 	config.MaxConns, config.MaxConnIdleTime = 1, 5*time.Minute
 	c.Tracer = statementCounter{&g.statements}
 	if g.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("opening the game's database: %w", err)
 	}
 	g.name = fmt.Sprintf("%s of %s:%d/%s", g.table(), c.Host, c.Port, c.Database)
-	g.sql = writeSQL(trial, elo)
+	g.sql = writeSQL(g.trial, g.elo)
 	return g, nil
 }
 

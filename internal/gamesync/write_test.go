@@ -300,7 +300,9 @@ func (g *written) exec(sql string, args ...any) {
 }
 
 func (g *written) options() gamesync.WriteOptions {
-	return gamesync.WriteOptions{Store: g.store, URL: g.url, Rate: 1e6, Poll: 5 * time.Millisecond, Process: "test", Now: g.now}
+	s := gamesync.WriteDefaults()
+	s.Mode, s.To, s.Rate, s.Poll = gamesync.WriteOn, g.url, 1e6, 5*time.Millisecond
+	return gamesync.WriteOptions{Store: g.store, Settings: s, Process: "test", Now: g.now}
 }
 
 func (g *written) writeback(o gamesync.WriteOptions) *gamesync.Writeback {
@@ -315,17 +317,22 @@ func (g *written) writeback(o gamesync.WriteOptions) *gamesync.Writeback {
 // it counted.
 func (g *written) drain(change ...func(*gamesync.WriteOptions)) gamesync.WriteStats {
 	g.t.Helper()
-	o := g.options()
-	for _, f := range change {
-		f(&o)
-	}
-	w := g.writeback(o)
+	w := g.writeback(g.with(change...))
 	must(g.t, w.Drain(g.t.Context()))
 	return w.Stats()
 }
 
-func withElo(o *gamesync.WriteOptions) { o.Elo = true }
-func asTrial(o *gamesync.WriteOptions) { o.Trial = true }
+// with returns the options, changed.
+func (g *written) with(change ...func(*gamesync.WriteOptions)) gamesync.WriteOptions {
+	o := g.options()
+	for _, f := range change {
+		f(&o)
+	}
+	return o
+}
+
+func withElo(o *gamesync.WriteOptions) { o.Settings.Elo = true }
+func asTrial(o *gamesync.WriteOptions) { o.Settings.Mode = gamesync.WriteTrial }
 
 func TestScoresAreWrittenBack(t *testing.T) {
 	for name, open := range map[string]func(*testing.T) store.Writeback{"sqlite": onSQLite, "postgres": onPostgres} {
@@ -680,7 +687,7 @@ func TestThrownOutOfTheGame(t *testing.T) {
 	g := newWritten(t, onSQLite)
 	before := g.rows("nfts")
 	o := g.options()
-	o.Rate = 400
+	o.Settings.Rate = 400
 	w := g.writeback(o)
 	w.Start()
 	eventually(t, func() bool {
@@ -778,15 +785,15 @@ func TestTheLeastRights(t *testing.T) {
 	g := newWritten(t, onSQLite)
 	before := g.rows("nfts")
 	poor := g.as(grantRead)
-	w := g.writeback(gamesync.WriteOptions{Store: g.store, URL: poor, Now: g.now})
+	w := g.writeback(g.with(func(o *gamesync.WriteOptions) { o.Settings.To = poor }))
 	if err := w.Drain(t.Context()); err == nil || !strings.Contains(err.Error(), "GRANT UPDATE (poa_v2) ON nfts") {
 		t.Errorf("without the right to write: %v", err)
 	}
 	enough := g.as(grantRead, grantWrite)
-	at := func(o *gamesync.WriteOptions) { o.URL = enough }
+	at := func(o *gamesync.WriteOptions) { o.Settings.To = enough }
 	g.drain(at)
 	g.equal("with the least rights", g.expected(before, false), g.rows("nfts"))
-	w = g.writeback(gamesync.WriteOptions{Store: g.store, URL: enough, Elo: true, Now: g.now})
+	w = g.writeback(g.with(at, withElo))
 	if err := w.Drain(t.Context()); err == nil || !strings.Contains(err.Error(), "GRANT UPDATE (elo_mean) ON nfts, GRANT UPDATE (elo_sigma) ON nfts") || strings.Contains(err.Error(), "(poa_v2)") {
 		t.Errorf("without the right to write elo_mean: %v", err)
 	}
@@ -797,7 +804,7 @@ func TestATrial(t *testing.T) {
 	before := g.rows("nfts")
 	versions := g.versions()
 	poor := g.as(grantRead)
-	w := g.writeback(gamesync.WriteOptions{Store: g.store, URL: poor, Trial: true, Now: g.now})
+	w := g.writeback(g.with(asTrial, func(o *gamesync.WriteOptions) { o.Settings.To = poor }))
 	if err := w.Drain(t.Context()); err == nil || !strings.Contains(err.Error(), "CREATE TABLE poa_trial") {
 		t.Errorf("where it may not make the table: %v", err)
 	}
@@ -806,7 +813,7 @@ func TestATrial(t *testing.T) {
 	}
 	g.exec(gamesync.TrialTableSQL)
 	able := g.as(grantRead, "SELECT, INSERT, UPDATE ON poa_trial")
-	at := func(o *gamesync.WriteOptions) { o.URL = able }
+	at := func(o *gamesync.WriteOptions) { o.Settings.To = able }
 	stats := g.drain(asTrial, at)
 	if stats.Written != int64(len(g.scored())) {
 		t.Errorf("%+v", stats)
@@ -863,7 +870,7 @@ func TestOneProcessWrites(t *testing.T) {
 	// One that waits goes on when the first stops; one that was thought dead
 	// stops when it sees that another has taken over.
 	o := g.options()
-	o.Lease, o.Process = 300*time.Millisecond, "third"
+	o.Settings.Lease, o.Process = 300*time.Millisecond, "third"
 	third := g.writeback(o)
 	third.Start()
 	g.later(time.Minute)
@@ -880,7 +887,7 @@ func TestOneProcessWrites(t *testing.T) {
 func TestTheRateIsABound(t *testing.T) {
 	g := newWritten(t, onSQLite)
 	began := time.Now()
-	stats := g.drain(func(o *gamesync.WriteOptions) { o.Rate = 100 })
+	stats := g.drain(func(o *gamesync.WriteOptions) { o.Settings.Rate = 100 })
 	least := time.Duration(stats.Written-gamesync.MaxWriteRows) * time.Second / 100
 	if took := time.Since(began); took < least {
 		t.Errorf("%d rows at 100 a second took %v, want %v at least", stats.Written, took, least)
