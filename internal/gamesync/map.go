@@ -155,7 +155,7 @@ func (r *row) slider(v *ledger.Vote, scale int) (refusal *ledger.Error) {
 		return refuse(ledger.CodeValue, "slider_value", "must be from %v to %v, as sync.slider_scale says, is %.50s", low, high, r.Value)
 	}
 	v.Kind = scoring.Slider
-	v.Value = math.Min(100, (x-low)/(high-low)*100)
+	v.Value = math.Min(100, (x-low)*100/(high-low))
 	return nil
 }
 
