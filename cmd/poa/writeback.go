@@ -116,11 +116,20 @@ func (m *Main) drainWriteback(ctx context.Context, mode string) (gamesync.WriteS
 		return gamesync.WriteStats{}, 0, err
 	}
 	defer w.Stop()
-	err = w.Drain(ctx)
-	if held := (*gamesync.HeldError)(nil); errors.As(err, &held) {
-		err = withHint(err, "stop that process, or wait: it writes the same scores")
-	}
+	err = writebackHint(w.Drain(ctx))
 	return w.Stats(), m.Now().Sub(began), err
+}
+
+// writebackHint says what to try about an error of the write-back.
+func writebackHint(err error) error {
+	held, missing := (*gamesync.HeldError)(nil), (*gamesync.MissingError)(nil)
+	switch {
+	case errors.As(err, &held):
+		return withHint(err, "stop that process, or leave it to it: it writes the same scores")
+	case errors.As(err, &missing):
+		return withHint(err, "have the owner of the game's tables run that")
+	}
+	return err
 }
 
 // runWriteback writes until ctx ends, and tells of it every minute.

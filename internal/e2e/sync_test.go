@@ -30,12 +30,13 @@ type followed struct {
 	t    *testing.T
 	url  string // of the game's own role
 	from string // of one that may read its tables and no more
+	to   string // of one that may write its score columns and no more; "" before writeSettings
 }
 
 // play makes the database of a game.
 func play(t *testing.T, o gametest.Options) *followed {
 	t.Helper()
-	f := &followed{gametest.New(o), t, pgtest.New(t), ""}
+	f := &followed{Game: gametest.New(o), t: t, url: pgtest.New(t)}
 	if err := f.Fill(t.Context(), f.url); err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +124,7 @@ func runWith(t *testing.T, database string, settings []string, args ...string) (
 }
 
 // A game is followed while it is played, some of it in transactions that commit
-// late, and whoever follows it is killed again and again.
+// late, and whoever follows it or writes scores back is killed again and again.
 func TestFollowingAGame(t *testing.T) {
 	for name, database := range map[string]func(t *testing.T) string{
 		"sqlite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "poa.db") },
@@ -132,7 +133,7 @@ func TestFollowingAGame(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := gametest.Options{Seed: 5, NFTs: 3000, Users: 300, Votes: 12_000, Favorites: 1500, TenPoint: true, End: time.Now()}
-			live := gametest.LiveOptions{Seed: 6, For: 15 * time.Second, BrokenEvery: 25, Long: 3, LongFrom: 500 * time.Millisecond, LongTo: 6 * time.Second}
+			live := gametest.LiveOptions{Seed: 6, For: 15 * time.Second, BrokenEvery: 25, Long: 3, LongFrom: 500 * time.Millisecond, LongTo: 6 * time.Second, LockTimeout: 10 * time.Second}
 			if long() {
 				o.NFTs, o.Users, o.Votes, o.Favorites = 54_312, 3000, 120_000, 12_000
 				live.For, live.LongTo = 3*time.Minute, 90*time.Second
@@ -154,7 +155,7 @@ func followAndKill(t *testing.T, f *followed, database string, live gametest.Liv
 	random := rand.New(rand.NewPCG(1, 2))
 	begin := func() *process {
 		if random.IntN(3) == 0 {
-			p, err := launch(command(t, database, append(f.settings(), "sync.enabled=true"), "serve", "--listen", "127.0.0.1:0"))
+			p, err := launch(command(t, database, append(append(f.settings(), f.writeSettings()...), "sync.enabled=true", "writeback.mode=on"), "serve", "--listen", "127.0.0.1:0"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -165,7 +166,7 @@ func followAndKill(t *testing.T, f *followed, database string, live gametest.Liv
 	}
 	kills := 0
 	for over := false; !over; kills++ {
-		processes := []*process{begin(), begin()} // the second takes over
+		processes := []*process{begin(), begin(), start(t, command(t, database, f.writeSettings(), "writeback", "run"))} // the second takes over
 		for i, p := range processes {
 			select {
 			case err := <-played:
@@ -189,6 +190,8 @@ func followAndKill(t *testing.T, f *followed, database string, live gametest.Liv
 	}
 	f.check(database)
 	verified(t, database)
+	f.writeBack(database)
+	f.checkColumns(database)
 }
 
 // check compares what poa has with what the game has.

@@ -32,8 +32,9 @@ type WriteOptions struct {
 
 const (
 	// writePage is how many entries of activity, and NFTs of a pass, are read at
-	// once.
+	// once, and passPages how many pages of NFTs are taken together at most.
 	writePage = 500
+	passPages = 20
 	// burst is how much of the rate goes into one transaction at most, and so
 	// for how long the next one waits.
 	burst = 2 * time.Second
@@ -471,30 +472,34 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// pass writes the next NFTs of the pass over all.
+// pass writes the next NFTs of the pass over all: from some pages, so that the
+// rows of a transaction are many where few NFTs have a score.
 func (w *Writeback) pass(ctx context.Context) error {
-	page, err := w.Store.ListNFTs(ctx, store.NFTQuery{After: w.state.Passed, Limit: writePage})
-	if err != nil {
-		return fmt.Errorf("reading scores: %w", err)
-	}
 	var changes []change
-	for i := range page {
-		at, err := w.published(ctx, &page[i])
+	at, complete := w.state.Passed, false
+	for range passPages {
+		page, err := w.Store.ListNFTs(ctx, store.NFTQuery{After: at, Limit: writePage})
 		if err != nil {
-			return err
+			return fmt.Errorf("reading scores: %w", err)
 		}
-		if !at.IsZero() {
-			changes = append(changes, change{nft: page[i].NFT.Number, id: page[i].NFT.ID, since: at, at: at})
+		for i := range page {
+			published, err := w.published(ctx, &page[i])
+			if err != nil {
+				return err
+			}
+			if at = page[i].NFT.Number; !published.IsZero() {
+				changes = append(changes, change{nft: at, id: page[i].NFT.ID, since: published, at: published})
+			}
+		}
+		if complete = len(page) < writePage; complete || len(changes) >= writePage {
+			break
 		}
 	}
 	if err := w.write(ctx, changes); err != nil {
 		return err
 	}
-	if len(page) > 0 {
-		w.state.Passed = page[len(page)-1].NFT.Number
-	}
-	w.state.Complete = len(page) < writePage
-	w.count(func(s *WriteStats) { s.Complete = w.state.Complete })
+	w.state.Passed, w.state.Complete = at, complete
+	w.count(func(s *WriteStats) { s.Complete = complete })
 	if err := w.tellPass(ctx); err != nil {
 		return err
 	}

@@ -301,6 +301,31 @@ func columnOf[V any](rows []*scoreRow, of func(*scoreRow) V) []V {
 	return values
 }
 
+// MissingError says what the role of the write-back cannot do, and what its
+// owner can run for it.
+type MissingError struct{ Message, SQL string }
+
+func (e *MissingError) Error() string { return e.Message + "; needed: " + e.SQL }
+
+// right is a privilege on a column.
+type right struct{ table, column, privilege string }
+
+// rights are those that the write-back needs, and a comparison.
+func (g *gameTable) rights() []right {
+	list := []right{{"nfts", "id", "SELECT"}}
+	if g.trial {
+		list = append(list, right{"nfts", "name", "SELECT"}, right{"nfts", "collection_name", "SELECT"}, right{"nfts", "poa_v2", "SELECT"},
+			right{TrialTable, "nft_id", "SELECT"}, right{TrialTable, "nft_id", "INSERT"})
+	}
+	for _, c := range writtenColumns(g.elo) {
+		list = append(list, right{g.table(), c.name, "SELECT"}, right{g.table(), c.name, "UPDATE"})
+		if g.trial {
+			list = append(list, right{g.table(), c.name, "INSERT"})
+		}
+	}
+	return list
+}
+
 // check looks whether the tables are there and may be written.
 func (g *gameTable) check(ctx context.Context, log *slog.Logger) error {
 	if g.trial {
@@ -308,33 +333,26 @@ func (g *gameTable) check(ctx context.Context, log *slog.Logger) error {
 			return err
 		}
 	}
-	type need struct{ table, column, privilege string }
-	needs := []need{{"nfts", "id", "SELECT"}}
-	if g.trial {
-		needs = append(needs, need{TrialTable, "nft_id", "SELECT"}, need{TrialTable, "nft_id", "INSERT"})
+	var tables, columns, privileges []string
+	for _, r := range g.rights() {
+		tables, columns, privileges = append(tables, r.table), append(columns, r.column), append(privileges, r.privilege)
 	}
-	for _, c := range writtenColumns(g.elo) {
-		needs = append(needs, need{g.table(), c.name, "SELECT"}, need{g.table(), c.name, "UPDATE"})
-		if g.trial {
-			needs = append(needs, need{g.table(), c.name, "INSERT"})
-		}
-	}
-	var tables, columns, privileges, missing []string
-	for _, n := range needs {
-		tables, columns, privileges = append(tables, n.table), append(columns, n.column), append(privileges, n.privilege)
-	}
+	var role string
 	var hidden bool
-	err := g.pool.QueryRow(ctx, `SELECT COALESCE(array_agg(n.privilege || ' (' || n.field || ') ON ' || n.name), '{}'), row_security_active('nfts')
-		FROM unnest($1::text[], $2::text[], $3::text[]) AS n (name, field, privilege)
-		WHERE NOT has_column_privilege(n.name, n.field, n.privilege)`, tables, columns, privileges).Scan(&missing, &hidden)
+	var grants []string
+	err := g.pool.QueryRow(ctx, `SELECT current_user::text, row_security_active('nfts'), ARRAY(
+		SELECT format('GRANT %s (%s) ON %s TO %I', n.privilege, string_agg(n.field, ', ' ORDER BY n.place), n.name, current_user)
+		FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS n (name, field, privilege, place)
+		WHERE NOT has_column_privilege(n.name, n.field, n.privilege) GROUP BY n.name, n.privilege ORDER BY min(n.place))`,
+		tables, columns, privileges).Scan(&role, &hidden, &grants)
 	if err != nil {
 		return fmt.Errorf("looking at %s: %w", g.name, err)
 	}
-	if len(missing) > 0 {
-		return fmt.Errorf("the role may not write scores to %s; it needs: GRANT %s", g.name, strings.Join(missing, ", GRANT "))
+	if len(grants) > 0 {
+		return &MissingError{fmt.Sprintf("the role %s may not write scores to %s", role, g.name), strings.Join(grants, "; ")}
 	}
 	if hidden {
-		log.Warn("row-level security applies to the role: rows that its policies hide are not written", "table", g.name)
+		log.Warn("row-level security applies to the role: rows that its policies hide are not written", "role", role, "table", g.name)
 	}
 	return nil
 }
@@ -348,7 +366,7 @@ func (g *gameTable) makeTrial(ctx context.Context) error {
 	}
 	var answer *pgconn.PgError
 	if errors.As(err, &answer) && answer.Code == "42501" {
-		return fmt.Errorf("the table %s is missing and the role may not make it; have its owner run: %s", TrialTable, TrialTableSQL)
+		return &MissingError{fmt.Sprintf("the table %s is not in the game's database, and the role may not make it", TrialTable), TrialTableSQL}
 	}
 	if err != nil {
 		return fmt.Errorf("looking for %s: %w", g.name, err)
