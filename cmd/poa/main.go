@@ -73,6 +73,8 @@ type commands struct {
 	Migrate     migrateCommand     `cmd:"" help:"Create the database's tables or bring them up to date."`
 	Bench       benchCommand       `cmd:"" help:"Measure what votes and computations cost on this machine, on databases of its own."`
 	Serve       serveCommand       `cmd:"" help:"Run the service: votes over HTTP, the schedule, and what it does to be watched."`
+	Sync        syncCommand        `cmd:"" help:"Read the votes of a game out of its PostgreSQL tables, and follow them."`
+	Writeback   writebackCommand   `cmd:"" help:"Write scores into the columns that a game keeps them in, or try that beside them."`
 	Key         keyCommand         `cmd:"" help:"Make, show and revoke the API keys of the service."`
 	Person      personCommand      `cmd:"" help:"Say who may sign in to the panel."`
 	Batch       batchCommand       `cmd:"" help:"Look into the batches."`
@@ -168,6 +170,8 @@ func (m *Main) options() config.Options {
 		o.Flags = append(o.Flags, config.Flag{Flag: "--verbose", Setting: "log.level", Value: "debug"})
 	}
 	o.Flags = append(o.Flags, m.cli.Serve.flags()...)
+	o.Flags = append(o.Flags, m.cli.Sync.flags()...)
+	o.Flags = append(o.Flags, m.cli.Writeback.flags()...)
 	return o
 }
 
@@ -179,6 +183,8 @@ func (m *Main) configure() error {
 	}
 	m.config = c
 	m.hide(c.Database)
+	m.hide(c.Sync.From)
+	m.hide(c.Writeback.To)
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Log.Level)); err != nil {
 		return fmt.Errorf("log.level: %w", err)

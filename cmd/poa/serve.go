@@ -23,6 +23,7 @@ import (
 	"poa/internal/api"
 	"poa/internal/config"
 	"poa/internal/dropin"
+	"poa/internal/gamesync"
 	"poa/internal/imagehost"
 	"poa/internal/ledger"
 	"poa/internal/live"
@@ -170,6 +171,8 @@ type service struct {
 	queue     *jobQueue
 	scheduler *scheduler.Scheduler
 	stream    *live.Stream
+	sync      *following          // nil where no game is followed
+	writeback *gamesync.Writeback // nil where no scores are written back
 	metrics   *metrics.Metrics
 	dropin    *dropin.API
 	samples   *samples.Recorder
@@ -216,6 +219,16 @@ func (m *Main) newService(ctx context.Context) (*service, error) {
 		Store: s.store, Queue: s.queue, Settings: s.settings.Current, VotesWaiting: s.ledger.Waiting,
 		Process: processName(), Cores: m.databaseCores(), Now: m.Now, Observer: scheduler.Observers{s.metrics, s.samples}, Log: m.log,
 	})
+	if m.config.Sync.Enabled {
+		if s.sync, err = m.newFollowing(s.ledger); err != nil {
+			return nil, errors.Join(err, s.ledger.Close(ctx))
+		}
+	}
+	if mode := m.config.Writeback.Mode; mode != gamesync.WriteOff {
+		if s.writeback, err = m.newWriteback(ctx, mode, nil); err != nil {
+			return nil, errors.Join(err, s.ledger.Close(ctx))
+		}
+	}
 	s.ready = readiness{store: s.store, jobs: s.queue.Present, now: m.Now}
 	handler, err := s.handler(m, version.Version)
 	if err != nil {
@@ -295,9 +308,14 @@ func (s *service) start(ctx context.Context) error {
 	s.people.Start()
 	s.samples.Start()
 	s.stream.Start()
-	s.metrics.Watch(metrics.Sources{
+	sources := metrics.Sources{
 		Store: s.store, Settings: s.settings.Current, VotesWaiting: s.ledger.Waiting, Pacing: s.scheduler.Pacing, Live: s.stream.Stats,
-	})
+		Sync: s.sync.status(),
+	}
+	if s.writeback != nil {
+		sources.Writeback = s.writeback.Stats
+	}
+	s.metrics.Watch(sources)
 	if err := s.scheduler.Start(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
@@ -316,6 +334,10 @@ func (s *service) start(ctx context.Context) error {
 				s.failed <- fmt.Errorf("serving %s: %w", server.Addr, err)
 			}
 		}()
+	}
+	s.sync.start()
+	if s.writeback != nil {
+		s.writeback.Start()
 	}
 	return nil
 }
@@ -348,6 +370,10 @@ func (s *service) stop() error {
 		}
 	}
 	streaming.Wait()
+	s.sync.stop()
+	if s.writeback != nil {
+		s.writeback.Stop() // what is published from here on is written after the next start
+	}
 	if err := s.ledger.Close(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("committing the last votes: %w", err))
 	}

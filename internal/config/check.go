@@ -129,6 +129,8 @@ func (l *loader) validate(s *Settings) {
 	l.atLeastOne("ledger.max_commit", int64(s.Ledger.MaxCommit))
 	l.atLeastOne("ledger.max_queue", int64(s.Ledger.MaxQueue))
 	l.section("access", s.Access.Validate())
+	l.section("sync", s.Sync.Validate())
+	l.section("writeback", s.Writeback.Validate())
 	l.serve(s.Serve)
 	if _, err := imagehost.Parse(s.Panel.ImageHosts); err != nil {
 		l.invalid("panel.image_hosts", err.Error())

@@ -7,6 +7,7 @@ package config
 import (
 	"poa/internal/access"
 	"poa/internal/batch"
+	"poa/internal/gamesync"
 	"poa/internal/scoring"
 	"poa/internal/trigger"
 )
@@ -14,16 +15,18 @@ import (
 // Settings are the values of all settings. The koanf tags are their names,
 // sections joined with dots: scoring.folding.start_mean.
 type Settings struct {
-	Database string          `koanf:"database"`
-	Log      Log             `koanf:"log"`
-	Scoring  Scoring         `koanf:"scoring"`
-	Trigger  trigger.Rules   `koanf:"trigger"`
-	Batch    batch.Settings  `koanf:"batch"`
-	Upkeep   batch.Upkeep    `koanf:"upkeep"`
-	Ledger   Ledger          `koanf:"ledger"`
-	Serve    Serve           `koanf:"serve"`
-	Access   access.Settings `koanf:"access"`
-	Panel    Panel           `koanf:"panel"`
+	Database  string                 `koanf:"database"`
+	Log       Log                    `koanf:"log"`
+	Scoring   Scoring                `koanf:"scoring"`
+	Trigger   trigger.Rules          `koanf:"trigger"`
+	Batch     batch.Settings         `koanf:"batch"`
+	Upkeep    batch.Upkeep           `koanf:"upkeep"`
+	Ledger    Ledger                 `koanf:"ledger"`
+	Serve     Serve                  `koanf:"serve"`
+	Access    access.Settings        `koanf:"access"`
+	Panel     Panel                  `koanf:"panel"`
+	Sync      gamesync.Settings      `koanf:"sync"`
+	Writeback gamesync.WriteSettings `koanf:"writeback"`
 }
 
 // Log says what is logged, and how.
@@ -73,15 +76,17 @@ type Panel struct {
 // Default returns the settings as they are where nothing is said.
 func Default() Settings {
 	return Settings{
-		Database: "sqlite:poa.db",
-		Log:      Log{Level: "info", Format: "text"},
-		Scoring:  Scoring{Folding: scoring.DefaultFolding(), Publishing: scoring.DefaultPublishing()},
-		Trigger:  trigger.Defaults(),
-		Batch:    batch.Defaults(),
-		Upkeep:   batch.DefaultUpkeep(),
-		Ledger:   Ledger{MaxCommit: 1000, MaxQueue: 20000},
-		Serve:    Serve{Listen: "127.0.0.1:8080"},
-		Access:   access.Defaults(),
+		Database:  "sqlite:poa.db",
+		Log:       Log{Level: "info", Format: "text"},
+		Scoring:   Scoring{Folding: scoring.DefaultFolding(), Publishing: scoring.DefaultPublishing()},
+		Trigger:   trigger.Defaults(),
+		Batch:     batch.Defaults(),
+		Upkeep:    batch.DefaultUpkeep(),
+		Ledger:    Ledger{MaxCommit: 1000, MaxQueue: 20000},
+		Serve:     Serve{Listen: "127.0.0.1:8080"},
+		Access:    access.Defaults(),
+		Sync:      gamesync.Defaults(),
+		Writeback: gamesync.WriteDefaults(),
 	}
 }
 
@@ -203,5 +208,24 @@ func explanations() map[string]string {
 		"panel.image_hosts":    "hosts that pictures of NFTs may come from, such as ipfs.io, *.example.com; * for all; empty for none",
 		"panel.secure_cookies": "keep people signed in over HTTPS only, also where the proxy does not say that it was HTTPS",
 		"panel.try_it":         "let operators cast votes in the arena, under voters of their own",
+
+		"sync":                 "A game that writes its votes into PostgreSQL tables of its own, and is followed there.",
+		"sync.enabled":         "follow the game as a part of poa serve; of several processes one does so at a time",
+		"sync.from":            "postgres:// URL of the game's database, of a role that may SELECT its tables",
+		"sync.slider_scale":    "what the game's slider runs to: 10 (ratings from 1 to 10) or 100 (from 0 to 100); 0 is neither",
+		"sync.poll":            "pause between two looks for new votes and favourites",
+		"sync.overlap":         "how far back each look goes, for votes of transactions that commit late",
+		"sync.favorites_every": "how often favourites that have vanished are looked for, by the ids of all",
+		"sync.reconcile_every": "how often all votes are compared by id, and NFTs are read anew",
+		"sync.lease":           "after how long another process takes over from one that was killed",
+
+		"writeback":       "Published scores into the columns that a game keeps them in.",
+		"writeback.mode":  "off, trial (into the table poa_trial beside the game's) or on (into its table nfts), as a part of poa serve",
+		"writeback.to":    "postgres:// URL of the game's database, of a role that may write those columns",
+		"writeback.elo":   "write elo_mean and elo_sigma too",
+		"writeback.rows":  "rows of one transaction, up to 50",
+		"writeback.rate":  "rows a second",
+		"writeback.poll":  "pause between two looks for new scores",
+		"writeback.lease": "after how long another process takes over from one that was killed",
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 // shown returns a setting's value without its secrets.
 func (v Value) shown() any {
-	if v.Name == "database" {
+	if v.Name == "database" || v.Name == "sync.from" || v.Name == "writeback.to" {
 		return Mask(v.Value.(string))
 	}
 	return v.Value

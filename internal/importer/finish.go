@@ -3,10 +3,8 @@ package importer
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"poa/internal/ledger"
 	"poa/internal/store"
@@ -115,7 +113,7 @@ func (imp *importing) submit(ctx context.Context, c *chunk) error {
 		return fmt.Errorf("looking up voters: %w", err)
 	}
 	s := &imp.summary
-	return imp.record(ctx, c.votes, func(i int, a ledger.Answer) {
+	return ledger.Deliver(ctx, imp.Ledger, c.votes, func(i int, a ledger.Answer) {
 		switch {
 		case a.Err != nil:
 			c.reject(c.of[i], a.Err)
@@ -140,65 +138,4 @@ func (imp *importing) submit(ctx context.Context, c *chunk) error {
 			s.Triggered[string(t.Reason)]++
 		}
 	})
-}
-
-// A full queue is asked again after busyPause. A vote that the ledger could not
-// record now is handed in again after retryPause, up to retries times.
-const (
-	busyPause  = 50 * time.Millisecond
-	retryPause = time.Second
-	retries    = 5
-)
-
-// record submits votes until each has its final answer.
-func (imp *importing) record(ctx context.Context, votes []ledger.Vote, answered func(i int, a ledger.Answer)) error {
-	open := make([]int, len(votes)) // indexes of votes without final answer
-	for i := range open {
-		open[i] = i
-	}
-	for try := 0; ; {
-		batch := make([]ledger.Vote, len(open))
-		for i, of := range open {
-			batch[i] = votes[of]
-			batch[i].Trusted = true
-		}
-		answers, err := imp.Ledger.Submit(ctx, batch)
-		if errors.Is(err, ledger.ErrBusy) {
-			if err := pause(ctx, busyPause); err != nil {
-				return err
-			}
-			continue
-		} else if err != nil {
-			return err
-		}
-		var again []int
-		var last error
-		for i, a := range answers {
-			var refused *ledger.Error
-			if errors.As(a.Err, &refused) && (refused.Code == ledger.CodeTryAgain || refused.Code == ledger.CodeUnknown) {
-				again, last = append(again, open[i]), a.Err
-				continue
-			}
-			answered(open[i], a)
-		}
-		if len(again) == 0 {
-			return nil
-		}
-		if try++; try > retries {
-			return fmt.Errorf("%d votes could not be recorded now; run the import again, it goes on where it stopped: %w", len(again), last)
-		}
-		open = again
-		if err := pause(ctx, retryPause); err != nil {
-			return err
-		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }

@@ -28,15 +28,10 @@ import (
 	"poa/internal/store"
 )
 
-// Submitter takes votes; a *ledger.Ledger is one.
-type Submitter interface {
-	Submit(ctx context.Context, votes []ledger.Vote) ([]ledger.Answer, error)
-}
-
 // Options of an import. Store and, for votes, Ledger are required.
 type Options struct {
 	Store  store.Store
-	Ledger Submitter
+	Ledger ledger.Submitter
 	// Source begins the keys of votes that have none of their own: votes with
 	// the same source and id are the same vote. Default: the file's name without
 	// its directory and extensions.
@@ -326,6 +321,7 @@ func (imp *importing) decode(c *chunk, r row) {
 		c.reject(of, err)
 		return
 	}
+	v.Trusted = true // a file is the operator's own record
 	c.votes = append(c.votes, v)
 	c.assumed = append(c.assumed, assumed)
 	c.of = append(c.of, of)

@@ -60,7 +60,7 @@ func database(t *testing.T) (store.Store, *ledger.Ledger) {
 }
 
 // options are those of an import whose rejects do not fall into the package.
-func options(t *testing.T, st store.Store, l importer.Submitter) importer.Options {
+func options(t *testing.T, st store.Store, l ledger.Submitter) importer.Options {
 	return importer.Options{
 		Store: st, Ledger: l, Rejects: filepath.Join(t.TempDir(), "rejects.csv"), Now: func() time.Time { return now },
 	}
@@ -490,7 +490,7 @@ func TestPatience(t *testing.T) {
 				return answers, nil
 			}}
 			got, err := run(t, s)
-			if err == nil || !strings.Contains(err.Error(), "run the import again") || got.Rejected != 0 {
+			if err == nil || !strings.Contains(err.Error(), "run it again") || got.Rejected != 0 {
 				t.Errorf("%+v, %v", got, err)
 			}
 		})

@@ -23,6 +23,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"poa/internal/batch"
+	"poa/internal/gamesync"
 	"poa/internal/ledger"
 	"poa/internal/live"
 	"poa/internal/metrics"
@@ -105,6 +106,18 @@ func run(t *testing.T, f func(t *testing.T, p *process)) {
 			Store: p.db, Settings: func() *settings.InForce { return &p.force },
 			VotesWaiting: func() int { return 12 }, Pacing: func() batch.State { return p.pacing },
 			Live: func() live.Stats { return live.Stats{Listeners: 2, Events: 30, Gaps: 4, Replays: 5} },
+			Sync: func() gamesync.Status {
+				return gamesync.Status{
+					Stage: gamesync.Following, CurrentUntil: now.Add(-3 * time.Second), Rows: 60, Recorded: 40, Duplicates: 7, Rejected: 6, Late: 2,
+					Statements: gamesync.Statements{Total: 80},
+				}
+			},
+			Writeback: func() gamesync.WriteStats {
+				return gamesync.WriteStats{
+					Active: true, Complete: true, Written: 11, Unchanged: 12, Newer: 13, Locked: 14, Missing: 15, Failed: 16, Statements: 17, Errors: 18,
+					Waiting: map[store.UnwrittenReason]int64{store.UnwrittenLocked: 3}, Lag: 90 * time.Second,
+				}
+			},
 		})
 		defer p.Stop()
 		f(t, p)
@@ -202,6 +215,13 @@ func TestValues(t *testing.T) {
 			`poa_database_up`: 1, `poa_database_probe_seconds`: 0.002, `poa_database_statements_total`: 77,
 			`poa_votes_waiting`: 12, `poa_paused{what="triggers"}`: 1, `poa_pacing_healthy`: 1,
 			`poa_live_listeners`: 2, `poa_live_events_total`: 30, `poa_live_gaps_total`: 4, `poa_live_replays_total`: 5,
+			`poa_sync_following`: 1, `poa_sync_lag_seconds`: 4, `poa_sync_rows_total`: 60, `poa_sync_late_total`: 2, `poa_sync_statements_total`: 80,
+			`poa_writeback_active`: 1, `poa_writeback_complete`: 1, `poa_writeback_lag_seconds`: 90,
+			`poa_writeback_waiting_nfts{reason="locked"}`: 3, `poa_writeback_statements_total`: 17, `poa_writeback_errors_total`: 18,
+			`poa_writeback_rows_total{result="written"}`: 11, `poa_writeback_rows_total{result="unchanged"}`: 12,
+			`poa_writeback_rows_total{result="newer"}`: 13, `poa_writeback_rows_total{result="locked"}`: 14,
+			`poa_writeback_rows_total{result="missing"}`: 15, `poa_writeback_rows_total{result="failed"}`: 16,
+			`poa_sync_votes_total{outcome="recorded"}`: 40, `poa_sync_votes_total{outcome="duplicate"}`: 7, `poa_sync_votes_total{outcome="rejected"}`: 6,
 		}
 		maps.DeleteFunc(got, func(name string, _ float64) bool { return strings.HasPrefix(name, "poa_build_info") })
 		if diff := cmp.Diff(want, got); diff != "" {

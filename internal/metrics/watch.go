@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"poa/internal/batch"
+	"poa/internal/gamesync"
 	"poa/internal/live"
 	"poa/internal/settings"
 	"poa/internal/store"
@@ -22,6 +23,8 @@ type Sources struct {
 	VotesWaiting func() int         // in the ledger
 	Pacing       func() batch.State // of the scheduler
 	Live         func() live.Stats
+	Sync         func() gamesync.Status     // of the game that is followed
+	Writeback    func() gamesync.WriteStats // of the scores that are written back
 }
 
 // Database is the part of store.Service that is read.
@@ -256,7 +259,78 @@ func (m *Metrics) gauges() gauges {
 		add(total, "poa_live_gaps_total", "Gaps that listeners of the live stream met.", func(t tell) { t(float64(s.Live().Gaps)) })
 		add(total, "poa_live_replays_total", "Replays from the database for listeners that came back.", func(t tell) { t(float64(s.Live().Replays)) })
 	}
+	if s.Sync != nil {
+		add(value, "poa_sync_following", "Whether this process follows the game.", func(t tell) {
+			st := s.Sync()
+			t(truth(st.Stage == gamesync.Reading || st.Stage == gamesync.Following))
+		})
+		add(value, "poa_sync_lag_seconds", "How much of the game's latest past is not taken yet, told by the process that follows it.", func(t tell) {
+			st := s.Sync()
+			if lag, ok := st.Lag(m.now()); ok {
+				t(lag.Seconds())
+			}
+		})
+		add(value, "poa_sync_failing", "Whether the game could not be followed and is tried again.", func(t tell) {
+			t(truth(s.Sync().Stage == gamesync.Failing))
+		})
+		add(total, "poa_sync_rows_total", "Rows of the game that were read.", func(t tell) { t(float64(s.Sync().Rows)) })
+		add(total, "poa_sync_votes_total", "Votes that the game's rows became, by outcome.", func(t tell) {
+			st := s.Sync()
+			t(float64(st.Recorded), "recorded")
+			t(float64(st.Duplicates), "duplicate")
+			t(float64(st.Rejected), "rejected")
+		}, "outcome")
+		add(total, "poa_sync_late_total", "Votes that only a reconciliation found.", func(t tell) { t(float64(s.Sync().Late)) })
+		add(total, "poa_sync_statements_total", "Statements sent to the game's database.", func(t tell) { t(float64(s.Sync().Statements.Total)) })
+	}
+	if s.Writeback != nil {
+		list = append(list, m.writebackGauges()...)
+	}
 	return list
+}
+
+// writebackGauges returns the metrics of the write-back. What waits is told by
+// the process that writes.
+func (m *Metrics) writebackGauges() gauges {
+	stats := m.sources.Writeback
+	active := func(read func(tell, *gamesync.WriteStats)) func(tell) {
+		return func(t tell) {
+			if s := stats(); s.Active {
+				read(t, &s)
+			}
+		}
+	}
+	describe := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(name, help, labels, nil)
+	}
+	const value, total = prometheus.GaugeValue, prometheus.CounterValue
+	return gauges{
+		{describe("poa_writeback_active", "Whether this process is the one that writes scores back to the game."), value,
+			func(t tell) { t(truth(stats().Active)) }},
+		{describe("poa_writeback_complete", "Whether all scores have been compared with the game's once."), value,
+			active(func(t tell, s *gamesync.WriteStats) { t(truth(s.Complete)) })},
+		{describe("poa_writeback_lag_seconds", "Age of the oldest change of a score that is not written back, 0 for none."), value,
+			active(func(t tell, s *gamesync.WriteStats) { t(s.Lag.Seconds()) })},
+		{describe("poa_writeback_waiting_nfts", "NFTs whose score could not be written back, by reason.", "reason"), value,
+			active(func(t tell, s *gamesync.WriteStats) {
+				for _, reason := range []store.UnwrittenReason{store.UnwrittenLocked, store.UnwrittenFailed, store.UnwrittenMissing} {
+					t(float64(s.Waiting[reason]), string(reason))
+				}
+			})},
+		{describe("poa_writeback_rows_total", "Rows of the game, by what became of the score for them.", "result"), total, func(t tell) {
+			s := stats()
+			t(float64(s.Written), "written")
+			t(float64(s.Unchanged), "unchanged")
+			t(float64(s.Newer), "newer")
+			t(float64(s.Locked), "locked")
+			t(float64(s.Missing), "missing")
+			t(float64(s.Failed), "failed")
+		}},
+		{describe("poa_writeback_errors_total", "Steps of the write-back that failed and were tried again."), total,
+			func(t tell) { t(float64(stats().Errors)) }},
+		{describe("poa_writeback_statements_total", "Statements sent to the game's database to write scores back."), total,
+			func(t tell) { t(float64(stats().Statements)) }},
+	}
 }
 
 // fresh tells what was read from the database unless it is stale.

@@ -83,8 +83,8 @@ type Store interface {
 	SetCollectionActive(ctx context.Context, name string, active bool) error
 	// MergeCounters folds pending counter deltas into their counters.
 	MergeCounters(ctx context.Context) error
-	// PutRejects records rejected import rows; a row rejected before (same
-	// source and line) is replaced.
+	// PutRejects records rejected rows; one rejected before (same source, line
+	// and row) is replaced.
 	PutRejects(ctx context.Context, rejects []Reject) error
 
 	Close() error
@@ -322,7 +322,8 @@ type Delta struct {
 // Reject is a rejected row of an import or sync.
 type Reject struct {
 	Source string // file or database it came from
-	Line   int64  // line number, from 1
+	Line   int64  // line number, from 1; 0 where there are no lines
+	Row    string // id of the row in the source, "" where it goes by its line
 	Code   string // stable name of the reason
 	Detail string
 	Raw    string
@@ -395,7 +396,7 @@ type View interface {
 	// Activity returns the latest entries, latest first, of one NFT where nft
 	// is not 0.
 	Activity(ctx context.Context, nft int64, limit int) ([]Activity, error)
-	// Rejects returns the rejected rows of a source by line.
+	// Rejects returns the rejected rows of a source by line and row.
 	Rejects(ctx context.Context, source string) ([]Reject, error)
 	// Settings returns the stored settings' values (JSON) by name.
 	Settings(ctx context.Context) (map[string]string, error)

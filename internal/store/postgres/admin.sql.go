@@ -336,16 +336,17 @@ func (q *Queries) UpdateNFTs(ctx context.Context, arg UpdateNFTsParams) ([]Updat
 }
 
 const upsertRejects = `-- name: UpsertRejects :exec
-INSERT INTO rejects (source, line, code, detail, raw, at)
-SELECT unnest($1::text[]), unnest($2::bigint[]), unnest($3::text[]), unnest($4::text[]),
-    unnest($5::text[]), unnest($6::timestamptz[])
-ON CONFLICT (source, line) DO UPDATE SET
+INSERT INTO rejects (source, line, "row", code, detail, raw, at)
+SELECT unnest($1::text[]), unnest($2::bigint[]), unnest($3::text[]), unnest($4::text[]), unnest($5::text[]),
+    unnest($6::text[]), unnest($7::timestamptz[])
+ON CONFLICT (source, line, "row") DO UPDATE SET
     code = excluded.code, detail = excluded.detail, raw = excluded.raw, at = excluded.at
 `
 
 type UpsertRejectsParams struct {
 	Sources []string
 	Lines   []int64
+	Rows    []string
 	Codes   []string
 	Details []string
 	Raws    []string
@@ -356,6 +357,7 @@ func (q *Queries) UpsertRejects(ctx context.Context, arg UpsertRejectsParams) er
 	_, err := q.db.Exec(ctx, upsertRejects,
 		arg.Sources,
 		arg.Lines,
+		arg.Rows,
 		arg.Codes,
 		arg.Details,
 		arg.Raws,

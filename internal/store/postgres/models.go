@@ -24,6 +24,15 @@ type Failure struct {
 	Run     int64
 }
 
+type GameFavorite struct {
+	ID        string
+	NFT       string
+	Voter     string
+	CreatedAt pgtype.Timestamptz
+	At        pgtype.Timestamptz
+	Pending   bool
+}
+
 type History struct {
 	Number      int64
 	NFT         int64
@@ -48,6 +57,14 @@ type Key struct {
 	CreatedBy string
 	LastUsed  pgtype.Timestamptz
 	RevokedAt pgtype.Timestamptz
+}
+
+type Lease struct {
+	Name   string
+	Term   int64
+	Holder string
+	Until  pgtype.Timestamptz
+	State  string
 }
 
 type Link struct {
@@ -132,6 +149,7 @@ type Reject struct {
 	Detail string
 	Raw    string
 	At     pgtype.Timestamptz
+	Row    string
 }
 
 type Run struct {

@@ -1062,7 +1062,7 @@ func (q *Queries) RatingsByID(ctx context.Context, ids []string) ([]RatingsByIDR
 }
 
 const rejects = `-- name: Rejects :many
-SELECT source, line, code, detail, raw, at FROM rejects WHERE source = $1 ORDER BY line
+SELECT source, line, code, detail, raw, at, row FROM rejects WHERE source = $1 ORDER BY line, "row"
 `
 
 func (q *Queries) Rejects(ctx context.Context, source string) ([]Reject, error) {
@@ -1081,6 +1081,7 @@ func (q *Queries) Rejects(ctx context.Context, source string) ([]Reject, error) 
 			&i.Detail,
 			&i.Raw,
 			&i.At,
+			&i.Row,
 		); err != nil {
 			return nil, err
 		}

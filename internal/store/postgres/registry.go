@@ -199,13 +199,15 @@ func (s *Store) PutRejects(ctx context.Context, rejects []store.Reject) error {
 	type place struct {
 		source string
 		line   int64
+		row    string
 	}
-	rejects = lastBy(rejects, func(r *store.Reject) place { return place{r.Source, r.Line} })
+	rejects = lastBy(rejects, func(r *store.Reject) place { return place{r.Source, r.Line, r.Row} })
 	for chunk := range slices.Chunk(rejects, chunkSize) {
 		err := s.update(ctx, func(l *link) error {
 			return l.q.UpsertRejects(ctx, UpsertRejectsParams{
 				Sources: column(chunk, func(r *store.Reject) string { return r.Source }),
 				Lines:   column(chunk, func(r *store.Reject) int64 { return r.Line }),
+				Rows:    column(chunk, func(r *store.Reject) string { return r.Row }),
 				Codes:   column(chunk, func(r *store.Reject) string { return r.Code }),
 				Details: column(chunk, func(r *store.Reject) string { return r.Detail }),
 				Raws:    column(chunk, func(r *store.Reject) string { return r.Raw }),

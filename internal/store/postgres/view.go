@@ -359,9 +359,7 @@ func (v view) activity(ctx context.Context, nft int64, n int32) ([]ActivityRow, 
 
 func (v view) Rejects(ctx context.Context, source string) ([]store.Reject, error) {
 	rows, err := v.q.Rejects(ctx, source)
-	return convert(rows, func(r *Reject) store.Reject {
-		return store.Reject{Source: r.Source, Line: r.Line, Code: r.Code, Detail: r.Detail, Raw: r.Raw, At: moment(r.At)}
-	}), v.failure(ctx, "reading rejects", err)
+	return convert(rows, rejectOf), v.failure(ctx, "reading rejects", err)
 }
 
 func (v view) Settings(ctx context.Context) (map[string]string, error) {

@@ -58,6 +58,15 @@ type failureRow struct {
 	Run     int64
 }
 
+type favoriteRow struct {
+	ID        string
+	Nft       string
+	Voter     string
+	CreatedAt int64
+	At        int64
+	Pending   int64
+}
+
 type historyRow struct {
 	Number      int64
 	Nft         int64
@@ -82,6 +91,14 @@ type keyRow struct {
 	CreatedBy string
 	LastUsed  *int64
 	RevokedAt *int64
+}
+
+type leaseRow struct {
+	Name   string
+	Term   int64
+	Holder string
+	Until  int64
+	State  string
 }
 
 type linkRow struct {
@@ -167,6 +184,7 @@ type ratingRow struct {
 type rejectRow struct {
 	Source string
 	Line   int64
+	Row    string
 	Code   string
 	Detail string
 	Raw    string
@@ -251,6 +269,17 @@ type settingRow struct {
 	Name      string
 	Value     string
 	ChangedAt int64
+}
+
+type unwrittenRow struct {
+	Target  string
+	Nft     int64
+	Since   int64
+	At      int64
+	Reason  string
+	Detail  string
+	Tries   int64
+	NextTry *int64
 }
 
 type voterRow struct {

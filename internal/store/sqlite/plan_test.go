@@ -15,7 +15,8 @@ func TestPlans(t *testing.T) {
 	sortsAllowed := map[string]string{
 		// These sort or group the set they were given.
 		"nftNumbers": nftNumbers, "votesByKey": votesByKey, "opinionsByRef": opinionsByRef, "knownNFTs": knownNFTs,
-		"knownVoters":      knownVoters,
+		"knownVoters": knownVoters,
+		"favoritesOf": favoritesOf, "rejectsOfRows": rejectsOfRows,
 		"standingOpinions": standingOpinions, "insertMissingVoters": insertMissingVoters,
 	}
 	sortsForbidden := map[string]string{
@@ -27,6 +28,8 @@ func TestPlans(t *testing.T) {
 		"opinionsAfter": opinionsAfter, "historyAfter": historyAfter,
 		"topNFTsOf": topNFTsOf, "historyOf": historyOf, "activityOf": activityOf,
 		"matchupsOf": matchupsOf, "matchupsAgainst": matchupsAgainst, "moveRating": moveRating, "moveScore": moveScore, "rejectsOf": rejectsOf,
+		"takeLease": takeLease, "keepLease": keepLease, "leaseByName": leaseByName, "knownKeys": knownKeys, "nftsByID": nftsByID,
+		"favoritesAfter": favoritesAfter, "rejectsWithCode": rejectsWithCode, "deleteReject": deleteReject, "deleteFavorite": deleteFavorite,
 	}
 	for name, query := range sortsAllowed {
 		for _, step := range plan(t, s, query) {

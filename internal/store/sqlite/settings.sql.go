@@ -169,14 +169,15 @@ func (q *Queries) publishingOf(ctx context.Context, number int64) (string, error
 }
 
 const putReject = `-- name: putReject :exec
-INSERT INTO rejects (source, line, code, detail, raw, at) VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT (source, line) DO UPDATE SET
+INSERT INTO rejects (source, line, "row", code, detail, raw, at) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (source, line, "row") DO UPDATE SET
     code = excluded.code, detail = excluded.detail, raw = excluded.raw, at = excluded.at
 `
 
 type putRejectParams struct {
 	Source string
 	Line   int64
+	Row    string
 	Code   string
 	Detail string
 	Raw    string
@@ -187,6 +188,7 @@ func (q *Queries) putReject(ctx context.Context, arg putRejectParams) error {
 	_, err := q.db.ExecContext(ctx, putReject,
 		arg.Source,
 		arg.Line,
+		arg.Row,
 		arg.Code,
 		arg.Detail,
 		arg.Raw,
@@ -212,7 +214,7 @@ func (q *Queries) putSetting(ctx context.Context, arg putSettingParams) error {
 }
 
 const rejectsOf = `-- name: rejectsOf :many
-SELECT source, line, code, detail, raw, at FROM rejects WHERE source = ? ORDER BY line
+SELECT source, line, "row", code, detail, raw, at FROM rejects WHERE source = ? ORDER BY line, "row"
 `
 
 func (q *Queries) rejectsOf(ctx context.Context, source string) ([]rejectRow, error) {
@@ -227,6 +229,7 @@ func (q *Queries) rejectsOf(ctx context.Context, source string) ([]rejectRow, er
 		if err := rows.Scan(
 			&i.Source,
 			&i.Line,
+			&i.Row,
 			&i.Code,
 			&i.Detail,
 			&i.Raw,

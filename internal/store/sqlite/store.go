@@ -457,7 +457,7 @@ func (s *Store) PutRejects(ctx context.Context, rejects []store.Reject) error {
 	err := s.write(ctx, func(q *Queries) error {
 		for _, r := range rejects {
 			err := q.putReject(ctx, putRejectParams{
-				Source: r.Source, Line: r.Line, Code: r.Code, Detail: r.Detail, Raw: r.Raw, At: micros(r.At),
+				Source: r.Source, Line: r.Line, Row: r.Row, Code: r.Code, Detail: r.Detail, Raw: r.Raw, At: micros(r.At),
 			})
 			if err != nil {
 				return err

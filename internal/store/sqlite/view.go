@@ -329,9 +329,7 @@ func (v *view) Activity(ctx context.Context, nft int64, limit int) ([]store.Acti
 // Rejects returns the rejected rows of a source.
 func (v *view) Rejects(ctx context.Context, source string) ([]store.Reject, error) {
 	found, err := v.q.rejectsOf(ctx, source)
-	return convert(found, func(r *rejectRow) store.Reject {
-		return store.Reject{Source: r.Source, Line: r.Line, Code: r.Code, Detail: r.Detail, Raw: r.Raw, At: fromMicros(r.At)}
-	}), doing("reading rejected rows", err)
+	return convert(found, toReject), doing("reading rejected rows", err)
 }
 
 // Settings returns the stored settings.

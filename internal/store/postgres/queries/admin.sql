@@ -52,10 +52,10 @@ FROM (SELECT unnest(@nfts::bigint[]) AS nft, unnest(@collections::bigint[]) AS c
 UPDATE collections SET active = @active WHERE name = @name RETURNING number;
 
 -- name: UpsertRejects :exec
-INSERT INTO rejects (source, line, code, detail, raw, at)
-SELECT unnest(@sources::text[]), unnest(@lines::bigint[]), unnest(@codes::text[]), unnest(@details::text[]),
+INSERT INTO rejects (source, line, "row", code, detail, raw, at)
+SELECT unnest(@sources::text[]), unnest(@lines::bigint[]), unnest(@rows::text[]), unnest(@codes::text[]), unnest(@details::text[]),
     unnest(@raws::text[]), unnest(@ats::timestamptz[])
-ON CONFLICT (source, line) DO UPDATE SET
+ON CONFLICT (source, line, "row") DO UPDATE SET
     code = excluded.code, detail = excluded.detail, raw = excluded.raw, at = excluded.at;
 
 -- name: InsertSettingAudit :exec

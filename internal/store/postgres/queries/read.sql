@@ -104,7 +104,7 @@ FROM (SELECT * FROM activity WHERE activity.nft = @nft::bigint ORDER BY activity
 ORDER BY a.number DESC;
 
 -- name: Rejects :many
-SELECT * FROM rejects WHERE source = @source ORDER BY line;
+SELECT * FROM rejects WHERE source = @source ORDER BY line, "row";
 
 -- name: Settings :many
 SELECT name, value FROM settings;

@@ -38,9 +38,9 @@ SELECT name, value FROM settings;
 SELECT * FROM settings_audit ORDER BY number DESC LIMIT ?;
 
 -- name: putReject :exec
-INSERT INTO rejects (source, line, code, detail, raw, at) VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT (source, line) DO UPDATE SET
+INSERT INTO rejects (source, line, "row", code, detail, raw, at) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (source, line, "row") DO UPDATE SET
     code = excluded.code, detail = excluded.detail, raw = excluded.raw, at = excluded.at;
 
 -- name: rejectsOf :many
-SELECT * FROM rejects WHERE source = ? ORDER BY line;
+SELECT * FROM rejects WHERE source = ? ORDER BY line, "row";
