@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -52,10 +53,14 @@ func (c *benchCommand) options(m *Main) bench.Options {
 
 func (c *benchCommand) Run(ctx context.Context, m *Main) error {
 	o := c.options(m)
+	m.hide(c.Postgres)
+	var err error
+	if o.Program, err = os.Executable(); err != nil {
+		return fmt.Errorf("finding this program, whose service is measured: %w", err)
+	}
 	if err := o.Validate(); err != nil {
 		return usageError{err}
 	}
-	m.hide(c.Postgres)
 	report, err := bench.Run(ctx, o)
 	if err != nil {
 		return withHint(err, "with --engine sqlite no PostgreSQL is needed; TMPDIR names the folder that the databases are made in")

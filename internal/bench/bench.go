@@ -41,6 +41,16 @@ type Options struct {
 	// many rounds, each of which copies the database twice.
 	RecomputeNFTs, RecomputeVotes, RecomputeRounds int
 
+	// The service. Program is the path of poa, whose serve is measured.
+	Program       string
+	Connections   int // of clients over HTTP with one vote each
+	HTTPVotes     int // in a round, over HTTP and by the ledger alone
+	BesideOffered int // votes/s without and beside a backfill
+	BesideFor     time.Duration
+	BesideRounds  int
+	ListenFor     time.Duration // how long statements are counted with so many live readers; 0 leaves it out
+	Crowd         int           // NFTs to pick batches from and to serve; 0 leaves it out
+
 	PlainVotes   int // taken in each of the plainer ways; 0 leaves them out
 	PlainClients int
 
@@ -62,17 +72,21 @@ func Defaults() Options {
 		Engines: []string{SQLite, PostgreSQL}, Seed: 1,
 		NFTs: 54_312, Voters: 20_000, Clients: 1000, Rounds: 5, Votes: 20_000,
 		Offered: 1000, OfferedFor: 20 * time.Second,
-		RecomputeNFTs: 54_312, RecomputeVotes: 1_000_000, RecomputeRounds: 3, PlainVotes: 10_000, PlainClients: 64,
+		RecomputeNFTs: 54_312, RecomputeVotes: 1_000_000, RecomputeRounds: 3,
+		Connections: 256, HTTPVotes: 10_000, BesideOffered: 300, BesideFor: 10 * time.Second, BesideRounds: 3, ListenFor: 10 * time.Second,
+		Crowd: 1_000_000, PlainVotes: 10_000, PlainClients: 64,
 		Now: time.Now,
 	}
 }
 
 // Quick returns the options of a run that ends within a minute on two cores.
-// It recomputes fewer NFTs, with about as many votes on each.
+// It recomputes fewer NFTs, with about as many votes on each, and leaves out the
+// million of NFTs and the live readers.
 func Quick() Options {
 	o := Defaults()
-	o.Rounds, o.Votes, o.OfferedFor, o.PlainVotes = 3, 5_000, 4*time.Second, 300
-	o.RecomputeNFTs, o.RecomputeVotes, o.RecomputeRounds = 4_000, 60_000, 1
+	o.Rounds, o.Votes, o.OfferedFor, o.PlainVotes = 3, 5_000, 2*time.Second, 300
+	o.RecomputeNFTs, o.RecomputeVotes, o.RecomputeRounds = 2_000, 30_000, 1
+	o.HTTPVotes, o.BesideFor, o.BesideRounds, o.ListenFor, o.Crowd = 2_000, 2*time.Second, 1, 0, 0
 	return o
 }
 
@@ -85,10 +99,15 @@ func (o *Options) Validate() error {
 		{"NFTs", o.NFTs - 1}, {"voters", o.Voters}, {"clients", o.Clients}, {"rounds", o.Rounds}, {"votes", o.Votes},
 		{"offered votes", o.Offered}, {"NFTs to recompute", o.RecomputeNFTs - 1}, {"votes to recompute", o.RecomputeVotes}, {"rounds of recomputing", o.RecomputeRounds}, {"plain clients", o.PlainClients},
 		{"duration of the offer", int(o.OfferedFor)}, {"engines", len(o.Engines)},
+		{"connections", o.Connections}, {"votes over HTTP", o.HTTPVotes}, {"votes beside a backfill", o.BesideOffered},
+		{"time beside a backfill", int(o.BesideFor)}, {"rounds beside a backfill", o.BesideRounds},
 	} {
 		if n.value < 1 {
 			return fmt.Errorf("too few %s", n.name)
 		}
+	}
+	if o.Program == "" {
+		return errors.New("the program to serve with is not named")
 	}
 	for i, size := range o.Sizes {
 		if size < 1 || i > 0 && size <= o.Sizes[i-1] {
@@ -116,7 +135,11 @@ type Settings struct {
 	Rounds         int    `json:"rounds"`
 	Votes          int    `json:"votes_per_round"`
 	Offered        int    `json:"offered_votes_per_second"`
+	RecomputeNFTs  int    `json:"recompute_nfts"`
 	RecomputeVotes int    `json:"recompute_votes"`
+	HTTPVotes      int    `json:"http_votes_per_round"`
+	BesideOffered  int    `json:"beside_backfill_votes_per_second"`
+	Crowd          int    `json:"crowd_nfts"`
 	PlainVotes     int    `json:"plain_votes"`
 	PlainClients   int    `json:"plain_clients"`
 }
@@ -130,6 +153,8 @@ type Engine struct {
 	Throughput []Throughput `json:"throughput"`
 	Latency    Latency      `json:"latency"`
 	Recompute  Recompute    `json:"recompute"`
+	Service    Service      `json:"service"`
+	Crowd      *Crowd       `json:"crowd,omitempty"`
 	Plain      []Plain      `json:"plain,omitempty"`
 	Growth     []Growth     `json:"growth,omitempty"`
 }
@@ -149,7 +174,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	report := &Report{
 		At: start.UTC().Truncate(time.Second), Machine: thisMachine(folder),
 		Options: Settings{
-			o.Seed, o.NFTs, o.Voters, o.Clients, o.Rounds, o.Votes, o.Offered, o.RecomputeVotes, o.PlainVotes, o.PlainClients,
+			o.Seed, o.NFTs, o.Voters, o.Clients, o.Rounds, o.Votes, o.Offered,
+			o.RecomputeNFTs, o.RecomputeVotes, o.HTTPVotes, o.BesideOffered, o.Crowd, o.PlainVotes, o.PlainClients,
 		},
 	}
 	for _, name := range o.Engines {
@@ -225,8 +251,25 @@ func (r *run) measure(ctx context.Context) (e *Engine, err error) {
 	if e.Latency, e.Durability, err = r.latency(ctx); err != nil {
 		return nil, fmt.Errorf("time from a vote to its score: %w", err)
 	}
-	if e.Recompute, err = r.recompute(ctx); err != nil {
+	owing, err := r.newOwing(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("making NFTs to compute: %w", err)
+	}
+	if e.Recompute, err = r.recompute(ctx, owing); err != nil {
 		return nil, fmt.Errorf("recomputing all NFTs: %w", err)
+	}
+	if e.Service, err = r.service(ctx, owing); err != nil {
+		return nil, fmt.Errorf("the service: %w", err)
+	}
+	if err := owing.db.drop(ctx); err != nil {
+		return nil, err
+	}
+	if r.Crowd > 0 {
+		c, err := r.crowd(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("%d NFTs: %w", r.Crowd, err)
+		}
+		e.Crowd = &c
 	}
 	if r.PlainVotes > 0 {
 		if e.Plain, err = r.plain(ctx); err != nil {

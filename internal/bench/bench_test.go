@@ -1,6 +1,10 @@
 package bench
 
 import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -10,7 +14,30 @@ import (
 	"poa/internal/store/postgres/pgtest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+// program is the path of the program that TestMain built.
+var program string
+
+func TestMain(m *testing.M) {
+	dir, err := build()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	pgtest.Main(m)
+	os.RemoveAll(dir)
+}
+
+// build builds the program whose service is measured.
+func build() (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "poa-bench-test-"); err != nil {
+		return "", err
+	}
+	program = filepath.Join(dir, "poa")
+	if out, err := exec.Command("go", "build", "-o", program, "poa/cmd/poa").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building the program: %w\n%s", err, out)
+	}
+	return dir, nil
+}
 
 // tiny returns options for a run of a few seconds.
 func tiny() Options {
@@ -18,6 +45,9 @@ func tiny() Options {
 	o.NFTs, o.Voters, o.Clients, o.Rounds, o.Votes = 60, 40, 20, 2, 300
 	o.Offered, o.OfferedFor = 200, time.Second/2
 	o.RecomputeNFTs, o.RecomputeVotes, o.RecomputeRounds = 50, 900, 2
+	o.Program, o.Connections, o.HTTPVotes = program, 8, 200
+	o.BesideOffered, o.BesideFor, o.BesideRounds = 100, time.Second/2, 1
+	o.ListenFor, o.Crowd = time.Second/5, 2_000
 	o.PlainVotes, o.PlainClients = 60, 4
 	o.Sizes = []int{400, 900}
 	return o
@@ -68,6 +98,8 @@ func checkEngine(t *testing.T, e *Engine, name string, o *Options) {
 		t.Errorf("recompute %+v", c)
 	}
 	checkSpreads(t, e.Recompute.Ratio, e.Recompute.Exact, e.Recompute.SQL)
+	checkService(t, &e.Service, o)
+	checkCrowd(t, e.Crowd, o)
 	if len(e.Plain) != 2 {
 		t.Fatalf("plain ways: %+v", e.Plain)
 	}
@@ -82,6 +114,51 @@ func checkEngine(t *testing.T, e *Engine, name string, o *Options) {
 	for i, g := range e.Growth {
 		if g.Votes != o.Sizes[i] || g.PerVote <= 0 || g.PerNFT <= 0 || (g.Written > 0) != (name == PostgreSQL) {
 			t.Errorf("growth %+v", g)
+		}
+	}
+}
+
+func checkService(t *testing.T, s *Service, o *Options) {
+	for what, run := range map[string]RunTime{"batch": s.Batch, "backfill": s.Backfill} {
+		if run.NFTs != int64(o.RecomputeNFTs) || run.Left != 0 || run.Seconds <= 0 || run.Rate <= 0 || run.CPU < 0 || run.Statements <= 0 {
+			t.Errorf("%s %+v", what, run)
+		}
+	}
+	if len(s.HTTP) != 2 || s.HTTP[0].Together != 1 || s.HTTP[1].Together != 100 {
+		t.Fatalf("HTTP %+v", s.HTTP)
+	}
+	for _, h := range s.HTTP {
+		checkSpreads(t, h.Ratio, h.Service, h.Ledger)
+		if h.Requests.Count*h.Together != o.Rounds*o.HTTPVotes || h.Requests.P50 <= 0 || h.Statements <= 0 {
+			t.Errorf("HTTP %+v", h)
+		}
+	}
+	if s.HTTP[1].Statements >= s.HTTP[0].Statements {
+		t.Errorf("%v statements a vote with many in a request, %v with one", s.HTTP[1].Statements, s.HTTP[0].Statements)
+	}
+	if l := s.Latency; l.All.Count != 100 || l.Triggered.Count < 1 || l.Triggered.Count >= l.All.Count || l.Taken <= 0 {
+		t.Errorf("latency over HTTP %+v", l)
+	}
+	if b := s.Beside; b.With.Count != 50 || b.Without.Count != 50 || b.Ratio <= 0 || b.Rate <= 0 {
+		t.Errorf("votes beside a backfill %+v", b)
+	}
+	if len(s.Listeners) != 3 {
+		t.Fatalf("live readers %+v", s.Listeners)
+	}
+	for i, readers := range []int{0, 1, 100} {
+		if l := s.Listeners[i]; l.Readers != readers || l.Idle < 0 || l.Voting <= l.Idle || (l.Events > 0) != (readers > 0) {
+			t.Errorf("live readers %+v", l)
+		}
+	}
+}
+
+func checkCrowd(t *testing.T, c *Crowd, o *Options) {
+	if c == nil || c.NFTs != o.Crowd || c.Pick.Count == 0 || c.Statements <= 0 || c.Picked == 0 {
+		t.Fatalf("crowd %+v", c)
+	}
+	for when, bytes := range map[string]int64{"start": c.Start, "votes": c.Votes, "batch": c.Batch, "pages": c.Pages} {
+		if bytes <= 0 || bytes > c.Most {
+			t.Errorf("%d bytes of memory at %s, %d at most", bytes, when, c.Most)
 		}
 	}
 }

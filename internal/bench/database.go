@@ -37,6 +37,10 @@ func newHost(ctx context.Context, engine, postgresURL, folder string, now time.T
 type database interface {
 	// open returns the database's store, which it opens on the first call.
 	open(ctx context.Context) (store.Store, error)
+	// address names the database as poa's setting does.
+	address() string
+	// close leaves the database to another process. It opens again when used.
+	close(ctx context.Context) error
 	// insert writes rows into the table of votes, and nothing else, in one
 	// transaction, by the fastest way that the engine has.
 	insert(ctx context.Context, rows []store.Vote) error
@@ -48,6 +52,8 @@ type database interface {
 	written(ctx context.Context) (int64, error)
 	// owe marks all NFTs due, in this database's own way.
 	owe(ctx context.Context, at time.Time) error
+	// fill fills an empty database with NFTs that are rated.
+	fill(ctx context.Context, nfts int, at time.Time) error
 	// recompute computes all NFTs that are due, by hand-written SQL in one
 	// transaction, under a scoring version.
 	recompute(ctx context.Context, version int64, at time.Time) error

@@ -23,7 +23,7 @@ type Latency struct {
 	Taken     float64   `json:"taken_per_second"` // to the last answer
 	Triggered Quantiles `json:"triggered"`        // until the score is published
 	All       Quantiles `json:"all"`
-	Group     float64   `json:"votes_per_commit"`
+	Group     float64   `json:"votes_per_commit,omitempty"` // where the ledger is asked directly
 }
 
 func (r *run) latency(ctx context.Context) (out Latency, durability []string, err error) {
@@ -53,53 +53,68 @@ func (r *run) latency(ctx context.Context) (out Latency, durability []string, er
 	}
 	m := &meter{Store: g.store}
 	l := ledger.New(m, ledger.Options{Policy: g.policy})
-	out, err = openLoop(ctx, l, votes[r.Votes:], r.Offered)
+	votes = votes[r.Votes:]
+	c, err := openLoop(ctx, len(votes), r.Offered, func(ctx context.Context, i int) (published bool, err error) {
+		a, err := submit(ctx, l, votes[i:i+1])
+		return slices.ContainsFunc(a.Triggered, func(t ledger.Triggered) bool { return t.Score != nil }), err
+	})
 	if err = errors.Join(err, l.Close(context.WithoutCancel(ctx))); err != nil {
 		return out, nil, err
 	}
+	out = c.latency()
 	out.Group = float64(m.votes.Load()) / float64(m.commits.Load())
 	return out, durability, g.db.drop(ctx)
 }
 
-// openLoop hands votes in at an even pace.
-func openLoop(ctx context.Context, l *ledger.Ledger, votes []ledger.Vote, perSecond int) (Latency, error) {
+// casts are votes cast at an even pace, and how long each took.
+type casts struct {
+	offered        int // per second
+	took           time.Duration
+	triggered, all []time.Duration
+}
+
+func (c *casts) latency() Latency {
+	return Latency{
+		Offered: float64(c.offered), Taken: float64(len(c.all)) / c.took.Seconds(),
+		Triggered: quantiles(c.triggered), All: quantiles(c.all),
+	}
+}
+
+// openLoop casts n votes at an even pace.
+func openLoop(ctx context.Context, n, perSecond int, cast func(ctx context.Context, i int) (published bool, err error)) (casts, error) {
 	var mu sync.Mutex
-	var triggered, every []time.Duration
+	c := casts{offered: perSecond}
 	all, ctx := errgroup.WithContext(ctx)
 	step := time.Second / time.Duration(perSecond)
 	start := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for i := range votes {
+	for i := range n {
 		due := start.Add(time.Duration(i) * step)
 		if wait := time.Until(due); wait > 0 {
 			timer.Reset(wait)
 			select {
 			case <-timer.C:
 			case <-ctx.Done():
-				return Latency{}, errors.Join(ctx.Err(), all.Wait())
+				return c, errors.Join(ctx.Err(), all.Wait())
 			}
 		}
 		all.Go(func() error {
-			a, err := submit(ctx, l, votes[i:i+1])
+			published, err := cast(ctx, i)
 			took := time.Since(due)
 			if err != nil {
 				return err
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			every = append(every, took)
-			if slices.ContainsFunc(a.Triggered, func(t ledger.Triggered) bool { return t.Score != nil }) {
-				triggered = append(triggered, took)
+			c.all = append(c.all, took)
+			if published {
+				c.triggered = append(c.triggered, took)
 			}
 			return nil
 		})
 	}
-	if err := all.Wait(); err != nil {
-		return Latency{}, err
-	}
-	return Latency{
-		Offered: float64(perSecond), Taken: float64(len(votes)) / time.Since(start).Seconds(),
-		Triggered: quantiles(triggered), All: quantiles(every),
-	}, nil
+	err := all.Wait()
+	c.took = time.Since(start)
+	return c, err
 }

@@ -21,6 +21,9 @@ import (
 //go:embed sql/recompute_postgres.sql
 var recomputePostgres string
 
+//go:embed sql/fill_postgres.sql
+var fillPostgres string
+
 // postgresHost makes databases on a server.
 type postgresHost struct {
 	cluster *pgtest.Cluster // nil where the server is somebody else's
@@ -181,6 +184,15 @@ func (d *postgresDatabase) owe(ctx context.Context, at time.Time) error {
 	return err
 }
 
+func (d *postgresDatabase) fill(ctx context.Context, nfts int, at time.Time) error {
+	conn, err := d.connection(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, fillPostgres, nfts, at)
+	return err
+}
+
 func (d *postgresDatabase) recompute(ctx context.Context, version int64, at time.Time) error {
 	conn, err := d.connection(ctx)
 	if err != nil {
@@ -189,6 +201,8 @@ func (d *postgresDatabase) recompute(ctx context.Context, version int64, at time
 	_, err = conn.Exec(ctx, recomputePostgres, version, at)
 	return err
 }
+
+func (d *postgresDatabase) address() string { return d.url }
 
 func (d *postgresDatabase) close(ctx context.Context) error {
 	var errs []error

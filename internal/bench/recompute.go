@@ -32,19 +32,22 @@ type Recompute struct {
 	Differ int     `json:"scores_that_differ"` // between both sides, by 0.01 at a rounding
 }
 
-func (r *run) recompute(ctx context.Context) (out Recompute, err error) {
-	r.tell("recomputing all NFTs: taking %d votes", r.RecomputeVotes)
+// newOwing makes a database with votes on NFTs that are all due, of which
+// others are copied.
+func (r *run) newOwing(ctx context.Context) (*game, error) {
+	r.tell("taking %d votes on NFTs to compute", r.RecomputeVotes)
 	w := r.workload(r.RecomputeNFTs, sample.Mix{})
-	g, err := r.newGame(ctx, "origin", w, nil, true)
+	g, err := r.newGame(ctx, "owing", w, nil, true)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	if err := g.take(ctx, w, 0, r.RecomputeVotes); err != nil {
-		return out, err
+		return nil, err
 	}
-	if err := errors.Join(g.db.owe(ctx, r.Now()), g.db.settle(ctx)); err != nil {
-		return out, err
-	}
+	return g, errors.Join(g.db.owe(ctx, r.Now()), g.db.settle(ctx))
+}
+
+func (r *run) recompute(ctx context.Context, g *game) (out Recompute, err error) {
 	out = Recompute{Votes: r.RecomputeVotes}
 	var exactly, bySQL, ratios []float64
 	for round := range r.RecomputeRounds {
@@ -59,7 +62,7 @@ func (r *run) recompute(ctx context.Context) (out Recompute, err error) {
 	}
 	out.Exact, out.SQL, out.Ratio = spread(exactly), spread(bySQL), spread(ratios)
 	out.PerNFT = out.Exact.Median / float64(out.NFTs) * 1e6
-	return out, g.db.drop(ctx)
+	return out, nil
 }
 
 // recomputeRound measures both sides once, each on a copy of its own, and
@@ -129,14 +132,8 @@ func (g *game) take(ctx context.Context, w workload, part uint64, n int) (err er
 	for range callers {
 		all.Go(func() error {
 			for chunk := range chunks {
-				answers, err := l.Submit(ctx, chunk)
-				if err != nil {
+				if _, err := submitAll(ctx, l, chunk); err != nil {
 					return err
-				}
-				for i := range answers {
-					if answers[i].Err != nil {
-						return fmt.Errorf("vote %q was refused: %w", chunk[i].Key, answers[i].Err)
-					}
 				}
 			}
 			return nil

@@ -24,6 +24,9 @@ import (
 //go:embed sql/recompute_sqlite.sql
 var recomputeSQLite string
 
+//go:embed sql/fill_sqlite.sql
+var fillSQLite string
+
 // sqliteHost keeps databases as files in a folder.
 type sqliteHost struct {
 	folder string
@@ -52,7 +55,7 @@ func (h *sqliteHost) create(_ context.Context, label string) (database, error) {
 
 func (h *sqliteHost) copy(ctx context.Context, from database, label string) (database, error) {
 	source := from.(*sqliteDatabase)
-	if err := source.close(); err != nil { // which leaves no WAL
+	if err := source.close(ctx); err != nil { // which leaves no WAL
 		return nil, err
 	}
 	db, err := h.create(ctx, label)
@@ -189,6 +192,15 @@ func (d *sqliteDatabase) owe(ctx context.Context, at time.Time) error {
 	return err
 }
 
+func (d *sqliteDatabase) fill(ctx context.Context, nfts int, at time.Time) error {
+	db, err := d.connection()
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, fillSQLite, sql.Named("nfts", nfts), sql.Named("at", at.UnixMicro()))
+	return err
+}
+
 func (d *sqliteDatabase) recompute(ctx context.Context, version int64, at time.Time) error {
 	db, err := d.connection()
 	if err != nil {
@@ -198,7 +210,9 @@ func (d *sqliteDatabase) recompute(ctx context.Context, version int64, at time.T
 	return err
 }
 
-func (d *sqliteDatabase) close() error {
+func (d *sqliteDatabase) address() string { return "sqlite:" + d.path }
+
+func (d *sqliteDatabase) close(context.Context) error {
 	var errs []error
 	if d.direct != nil {
 		errs = append(errs, d.direct.Close())
@@ -211,9 +225,9 @@ func (d *sqliteDatabase) close() error {
 	return errors.Join(errs...)
 }
 
-func (d *sqliteDatabase) drop(context.Context) error {
+func (d *sqliteDatabase) drop(ctx context.Context) error {
 	d.host.made = slices.DeleteFunc(d.host.made, func(other *sqliteDatabase) bool { return other == d })
-	errs := []error{d.close()}
+	errs := []error{d.close(ctx)}
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		if err := os.Remove(d.path + suffix); !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)

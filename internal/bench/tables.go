@@ -30,10 +30,11 @@ func (r *Report) Tables() []Table {
 		r.throughputRows(grid, i)
 		add(fmt.Sprintf("Votes per second, %s: %d clients, one vote at a time, beside a raw insert of the same rows", c.name, r.Options.Clients))
 	}
-	latencyRows(grid)
+	latencyRows(grid, func(e *Engine) *Latency { return &e.Latency })
 	add(fmt.Sprintf("From a vote to its published score, %s votes/s offered at an even pace", thousands(r.Options.Offered)))
 	recomputeRows(grid)
 	add(fmt.Sprintf("Exact recompute of NFTs that are all due, with %s votes in the log, beside hand-written SQL", thousands(r.Options.RecomputeVotes)))
+	r.serviceTables(grid, add)
 	if r.Options.PlainVotes > 0 {
 		plainRows(grid)
 		add(fmt.Sprintf("Plainer ways to take votes, %d clients", r.Options.PlainClients))
@@ -102,21 +103,23 @@ func (r *Report) throughputRows(g *grid, i int) {
 	g.row("votes that trigger", "", func(e *Engine) string { return fmt.Sprintf("%.1f %%", 100*of(e).Triggered) })
 }
 
-func latencyRows(g *grid) {
+func latencyRows(g *grid, latency func(*Engine) *Latency) {
 	quantile := func(what, bar string, most float64, of func(*Latency) float64) {
 		g.row(what, bar, func(e *Engine) string {
-			v := of(&e.Latency)
-			return missed(fmt.Sprintf("%.2f ms", v), most > 0 && v > most)
+			v := of(latency(e))
+			return missed(inMilliseconds(v), most > 0 && v > most)
 		})
 	}
 	quantile("p50", fmt.Sprintf("≤ %v ms", mostP50), mostP50, func(l *Latency) float64 { return l.Triggered.P50 })
 	quantile("p95", "", 0, func(l *Latency) float64 { return l.Triggered.P95 })
 	quantile("p99", fmt.Sprintf("≤ %v ms", mostP99), mostP99, func(l *Latency) float64 { return l.Triggered.P99 })
 	quantile("longest", "", 0, func(l *Latency) float64 { return l.Triggered.Max })
-	g.row("votes that triggered", "", func(e *Engine) string { return thousands(e.Latency.Triggered.Count) })
+	g.row("votes that triggered", "", func(e *Engine) string { return thousands(latency(e).Triggered.Count) })
 	quantile("p99 of all votes", "", 0, func(l *Latency) float64 { return l.All.P99 })
-	g.row("votes/s taken", "", func(e *Engine) string { return thousands(int(e.Latency.Taken)) })
-	g.row("votes a commit", "", func(e *Engine) string { return fmt.Sprintf("%.1f", e.Latency.Group) })
+	g.row("votes/s taken", "", func(e *Engine) string { return thousands(int(latency(e).Taken)) })
+	if len(g.engines) > 0 && latency(g.engines[0]).Group > 0 {
+		g.row("votes a commit", "", func(e *Engine) string { return fmt.Sprintf("%.1f", latency(e).Group) })
+	}
 }
 
 func recomputeRows(g *grid) {

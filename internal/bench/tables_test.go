@@ -89,6 +89,56 @@ func TestTablesMarkMissedBars(t *testing.T) {
 	}
 }
 
+func TestTablesOfTheService(t *testing.T) {
+	type bars struct {
+		left               int64
+		seconds, beside    float64
+		idle, voting, pick float64
+		most               int64
+	}
+	for _, test := range []struct {
+		name string
+		bars bars
+		want []string // rows that miss
+	}{
+		{"at the bars", bars{0, 45, 3, 11, 110, 5, 200 << 20}, nil},
+		{"too late", bars{0, 45.1, 3, 10, 100, 5, 1}, []string{"batch, all NFTs due"}},
+		{"not all", bars{1, 44, 3, 10, 100, 5, 1}, []string{"batch, all NFTs due"}},
+		{"beyond the others", bars{0, 45, 3.1, 12, 112, 5.1, 201 << 20}, []string{
+			"p99 beside ÷ without", "idle, 100 readers", "with votes, 100 readers", "picking a batch of 20, p50", "resident memory of poa serve, highest",
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b := test.bars
+			e := &Engine{Name: SQLite, Crowd: &Crowd{Pick: Quantiles{P50: b.pick}, Most: b.most}, Service: Service{
+				Batch: RunTime{NFTs: 5, Left: b.left, Seconds: b.seconds}, Backfill: RunTime{NFTs: 5, Left: 9, Seconds: 99},
+				HTTP:      []HTTP{{Callers: 256, Together: 1}, {Callers: 16, Together: 100}},
+				Beside:    Beside{Ratio: b.beside},
+				Listeners: []Listening{{Idle: 1, Voting: 1}, {Readers: 1, Idle: 10, Voting: 100}, {Readers: 100, Idle: b.idle, Voting: b.voting}},
+			}}
+			r := Report{Engines: []*Engine{e}, Options: Settings{Crowd: 1_000_000}}
+			g := &grid{engines: r.Engines}
+			var got []string
+			titles := map[string]bool{}
+			r.serviceTables(g, func(title string) {
+				titles[title] = true
+				for _, row := range g.rows {
+					if strings.Contains(row[2], "missed") {
+						got = append(got, row[0])
+					}
+				}
+				g.rows = nil
+			})
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Error(diff)
+			}
+			if len(titles) != 7 {
+				t.Errorf("titles %v", titles)
+			}
+		})
+	}
+}
+
 func TestThousands(t *testing.T) {
 	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 54_312: "54,312", 1_000_000: "1,000,000", -1234: "-1,234", -123: "-123"} {
 		if got := thousands(n); got != want {
@@ -105,6 +155,8 @@ func TestOptionsThatMakeNoSense(t *testing.T) {
 		"unknown engine": func(o *Options) { o.Engines = []string{"Oracle"} },
 		"falling sizes":  func(o *Options) { o.Sizes = []int{1000, 100} },
 		"no pace":        func(o *Options) { o.Offered = 0 },
+		"no program":     func(o *Options) { o.Program = "" },
+		"no connections": func(o *Options) { o.Connections = 0 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := tiny()
@@ -115,6 +167,7 @@ func TestOptionsThatMakeNoSense(t *testing.T) {
 		})
 	}
 	for name, o := range map[string]Options{"full": Defaults(), "quick": Quick(), "tiny": tiny()} {
+		o.Program = "poa"
 		if err := o.Validate(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -183,41 +183,61 @@ func (s *throughputSums) report(t *Throughput) {
 // last vote. It returns how long it took and how many votes triggered.
 func closedLoop(ctx context.Context, st store.Store, g *game, votes []ledger.Vote, clients int) (took time.Duration, triggered int64, err error) {
 	l := ledger.New(st, ledger.Options{Policy: g.policy})
-	var next, fired atomic.Int64
+	var fired atomic.Int64
+	took, err = callers(ctx, len(votes), clients, func(ctx context.Context, i int) error {
+		a, err := submit(ctx, l, votes[i:i+1])
+		if len(a.Triggered) > 0 {
+			fired.Add(1)
+		}
+		return err
+	})
+	return took, fired.Load(), errors.Join(err, l.Close(context.WithoutCancel(ctx)))
+}
+
+// callers makes n calls, a number of them at a time: each caller makes its next
+// one when its last has ended. It returns how long all took.
+func callers(ctx context.Context, n, number int, call func(ctx context.Context, i int) error) (time.Duration, error) {
+	var next atomic.Int64
 	all, ctx := errgroup.WithContext(ctx)
 	start := time.Now()
-	for range clients {
+	for range number {
 		all.Go(func() error {
 			for {
-				i := next.Add(1) - 1
-				if i >= int64(len(votes)) {
+				i := int(next.Add(1) - 1)
+				if i >= n {
 					return nil
 				}
-				a, err := submit(ctx, l, votes[i:i+1])
-				if err != nil {
+				if err := call(ctx, i); err != nil {
 					return err
-				}
-				if len(a.Triggered) > 0 {
-					fired.Add(1)
 				}
 			}
 		})
 	}
-	err = all.Wait()
-	took = time.Since(start)
-	return took, fired.Load(), errors.Join(err, l.Close(context.WithoutCancel(ctx)))
+	err := all.Wait()
+	return time.Since(start), err
 }
 
 // submit hands in one new vote, which must be taken.
 func submit(ctx context.Context, l *ledger.Ledger, vote []ledger.Vote) (ledger.Answer, error) {
-	answers, err := l.Submit(ctx, vote)
+	answers, err := submitAll(ctx, l, vote)
 	if err != nil {
 		return ledger.Answer{}, err
 	}
-	if a := answers[0]; a.Err != nil {
-		return a, fmt.Errorf("vote %q was refused: %w", vote[0].Key, a.Err)
-	} else if a.Duplicate {
-		return a, fmt.Errorf("vote %q was there before", vote[0].Key)
-	}
 	return answers[0], nil
+}
+
+// submitAll hands in new votes, which must all be taken.
+func submitAll(ctx context.Context, l *ledger.Ledger, votes []ledger.Vote) ([]ledger.Answer, error) {
+	answers, err := l.Submit(ctx, votes)
+	if err != nil {
+		return nil, err
+	}
+	for i := range answers {
+		if err := answers[i].Err; err != nil {
+			return nil, fmt.Errorf("vote %q was refused: %w", votes[i].Key, err)
+		} else if answers[i].Duplicate {
+			return nil, fmt.Errorf("vote %q was there before", votes[i].Key)
+		}
+	}
+	return answers, nil
 }
