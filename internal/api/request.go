@@ -72,8 +72,9 @@ func Outer(next http.Handler, guard *access.Guard, log *slog.Logger, now func() 
 					writeProblem(sw, internalProblem())
 				}
 			}
-			log.Info("request", "request", q.id, "method", r.Method, "path", r.URL.Path, "status", sw.status,
-				"bytes", sw.bytes, "took", now().Sub(began), "client", q.client.Address, "key", q.client.Name())
+			took := now().Sub(began)
+			log.Log(r.Context(), sw.level(took), "request", "request", q.id, "method", r.Method, "path", r.URL.Path, "status", sw.status,
+				"bytes", sw.bytes, "took", took, "client", q.client.Address, "key", q.client.Name())
 		}()
 		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, q))
 		if p := r.URL.EscapedPath(); p != "" && clean(p) != p {
@@ -98,6 +99,19 @@ type statusWriter struct {
 	http.ResponseWriter
 	status int
 	bytes  int64
+}
+
+// slow is from when a request took long.
+const slow = time.Second
+
+// level is that at which a request is logged: information where it failed or
+// took long, which a live stream is meant to.
+func (w *statusWriter) level(took time.Duration) slog.Level {
+	live := strings.HasPrefix(w.Header().Get("Content-Type"), "text/event-stream")
+	if w.status >= http.StatusInternalServerError || took > slow && !live {
+		return slog.LevelInfo
+	}
+	return slog.LevelDebug
 }
 
 func (w *statusWriter) WriteHeader(status int) {

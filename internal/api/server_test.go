@@ -68,7 +68,7 @@ func start(t *testing.T, change ...func(*options)) *service {
 		t.Fatal(err)
 	}
 	s := &service{t: t, store: &faulty{Service: o.store}, queue: &queue{}, log: &locked{}, keys: map[store.Role]string{}}
-	log := slog.New(slog.NewTextHandler(s.log, nil))
+	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	set, err := settings.Open(ctx, s.store, settings.Options{
 		Load: func(stored map[string]string) (*config.Config, error) {
 			return config.Load(config.Options{Stored: stored})

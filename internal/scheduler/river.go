@@ -29,9 +29,33 @@ type River[D riverdriver.Driver[T], T any] struct {
 }
 
 // NewRiver returns a queue. raw gives the driver's transaction behind a
-// store's.
+// store's. What River has to say goes to log, in detail unless it warns.
 func NewRiver[D riverdriver.Driver[T], T any](driver D, raw func(store.Tx) T, log *slog.Logger) *River[D, T] {
-	return &River[D, T]{driver: driver, raw: raw, log: log}
+	return &River[D, T]{driver: driver, raw: raw, log: slog.New(detail{log.Handler()})}
+}
+
+// detail is a handler that takes information as detail: which process leads
+// and how many jobs were worked concerns nobody while all is well.
+type detail struct{ slog.Handler }
+
+func (h detail) Enabled(ctx context.Context, level slog.Level) bool {
+	return h.Handler.Enabled(ctx, lowered(level))
+}
+
+func (h detail) Handle(ctx context.Context, r slog.Record) error {
+	r.Level = lowered(r.Level)
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h detail) WithAttrs(attrs []slog.Attr) slog.Handler { return detail{h.Handler.WithAttrs(attrs)} }
+
+func (h detail) WithGroup(name string) slog.Handler { return detail{h.Handler.WithGroup(name)} }
+
+func lowered(level slog.Level) slog.Level {
+	if level < slog.LevelWarn {
+		return min(level, slog.LevelDebug)
+	}
+	return level
 }
 
 // stepJob is the job of a step. Unique by run and step: the steps that end,
