@@ -32,7 +32,7 @@ func TestRequestsInTheLog(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-			guard, err := access.New(nil, access.Defaults(), func() time.Time { return now }, nil)
+			guard, err := access.New(nil, nil, access.Defaults(), func() time.Time { return now }, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
