@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"poa/internal/access"
 	"poa/internal/dropin"
 	"poa/internal/settings"
 	"poa/internal/store"
@@ -335,7 +336,8 @@ var calls = []struct {
 // a game, and a day later while all is paused.
 func TestOldClient(t *testing.T) {
 	onBoth(t, func(t *testing.T, st dropin.Store) {
-		w := start(t, st)
+		// While batches are paused a backfill waits, and its request with it.
+		w := start(t, st, func(o *dropin.Options, _ *access.Settings) { o.Wait = time.Second })
 		w.register("Kabu", "k1", "k2", "k4", "k5", "k6", "moved")
 		w.register("BEEISH", "b2")
 		w.register("", "loner")
