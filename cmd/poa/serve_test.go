@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"poa/internal/config"
 	"poa/internal/store/postgres/pgtest"
 )
 
@@ -183,7 +184,33 @@ func TestServe(t *testing.T) {
 			t.Error("a key is in the log")
 		}
 		poa(t, database, "verify")
+		sampled(t, database, map[string]int64{"votes.matchup": 1, "votes.fire": 1, "fired.fire.computed": 1, "computed.fire.changed": 1})
 	})
+}
+
+// sampled checks that a service that has ended left what it counted in the
+// database.
+func sampled(t *testing.T, database string, want map[string]int64) {
+	t.Helper()
+	m := &Main{config: &config.Config{}}
+	m.config.Database = database
+	if err := m.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer m.store.Close()
+	found, err := m.service().Samples(t.Context(), time.Now().Add(-time.Hour), time.Now().Add(time.Hour), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int64{}
+	for _, s := range found {
+		got[s.Name] += s.Value
+	}
+	for name, n := range want {
+		if got[name] != n {
+			t.Errorf("%d of %s are among the samples, want %d: %v", got[name], name, n, got)
+		}
+	}
 }
 
 // TestStopWithVotesInFlight ends a service while many clients vote: every
