@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -222,11 +223,14 @@ func (p *Panel) makeKey(w http.ResponseWriter, r *http.Request) error {
 
 func (p *Panel) revokeKey(w http.ResponseWriter, r *http.Request) error {
 	name := r.PostFormValue("name")
-	err := p.Store.RevokeKey(r.Context(), name, p.now())
-	if errors.Is(err, store.ErrNotFound) {
+	keys, err := p.Store.Keys(r.Context())
+	if err != nil {
+		return fmt.Errorf("reading the keys: %w", err)
+	}
+	if !slices.ContainsFunc(keys, func(k store.Key) bool { return k.Name == name && !ended(k.RevokedAt) }) {
 		return p.refuse(w, r, "/people/keys", "There is no such key, or it was revoked before.")
 	}
-	if err != nil {
+	if err := p.Store.RevokeKey(r.Context(), name, p.now()); err != nil {
 		return fmt.Errorf("revoking a key: %w", err)
 	}
 	if err := p.record(r, "revoked the API key "+name); err != nil {
