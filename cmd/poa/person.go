@@ -44,13 +44,19 @@ type linkFlags struct {
 func (f linkFlags) link(m *Main, token string) string {
 	base := strings.TrimSuffix(f.URL, "/")
 	if base == "" {
-		host, port, err := net.SplitHostPort(m.config.Serve.Listen)
-		if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
-			host = "localhost"
-		}
-		base = "http://" + net.JoinHostPort(host, port)
+		base = reachable(m.config.Serve.Listen)
 	}
 	return base + people.LinkPath(token)
+}
+
+// reachable is the URL of an address that is listened on, for a browser on the
+// same machine.
+func reachable(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, port)
 }
 
 // linkDoc is a one-time link.

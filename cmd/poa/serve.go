@@ -96,7 +96,7 @@ func (s *service) invite(ctx context.Context, m *Main) error {
 		return fmt.Errorf("making a link for the first operator: %w", err)
 	}
 	if token != "" {
-		m.printf("Nobody can sign in yet. Make the first operator, within 24 hours, at\n  http://%s%s\n", s.listener.Addr(), people.LinkPath(token))
+		m.printf("Nobody can sign in yet. Make the first operator, within 24 hours, at\n  %s%s\n", reachable(s.listener.Addr().String()), people.LinkPath(token))
 	}
 	return nil
 }
@@ -246,6 +246,9 @@ func (s *service) handler(m *Main, version string) (http.Handler, error) {
 	images, err := imagehost.Parse(m.config.Panel.ImageHosts)
 	if err != nil {
 		return nil, fmt.Errorf("panel.image_hosts: %w", err)
+	}
+	if images, err = images.WithGateway(m.config.Panel.IPFSGateway); err != nil {
+		return nil, fmt.Errorf("panel.ipfs_gateway: %w", err)
 	}
 	pages, err := panel.New(panel.Options{
 		Store: s.store, Votes: s.ledger, Runs: s.scheduler, Settings: s.settings, Operate: byHand, Guard: s.guard, People: s.people, Live: s.stream, Overview: s.overview,

@@ -192,6 +192,7 @@ func (p *Panel) guarded(route route) http.Handler {
 			return
 		}
 		client, err := p.Guard.Authorize(r, route.need)
+		api.Identify(r.Context(), client)
 		r = r.WithContext(access.With(r.Context(), &client))
 		if err == nil && client.Person == nil && route.need != access.Anyone {
 			err = access.ErrNoKey // pages are for people, keys for the API
