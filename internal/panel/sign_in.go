@@ -103,7 +103,6 @@ func (p *Panel) signOut(w http.ResponseWriter, r *http.Request) error {
 	if err := p.People.SignOut(w, r); err != nil {
 		return err
 	}
-	w.Header().Set("Clear-Site-Data", `"cache"`)
 	redirect(w, r, "/sign-in")
 	return nil
 }
