@@ -250,8 +250,12 @@ func (s *service) handler(m *Main, version string) (http.Handler, error) {
 	if images, err = images.WithGateway(m.config.Panel.IPFSGateway); err != nil {
 		return nil, fmt.Errorf("panel.ipfs_gateway: %w", err)
 	}
+	jobs, err := s.queue.UI(panel.JobsPath)
+	if err != nil {
+		return nil, err
+	}
 	pages, err := panel.New(panel.Options{
-		Store: s.store, Votes: s.ledger, Runs: s.scheduler, Settings: s.settings, Operate: byHand, Guard: s.guard, People: s.people, Live: s.stream, Overview: s.overview,
+		Store: s.store, Votes: s.ledger, Runs: s.scheduler, Settings: s.settings, Operate: byHand, Jobs: jobs, Guard: s.guard, People: s.people, Live: s.stream, Overview: s.overview,
 		Version: version, Images: images, TryIt: m.config.Panel.TryIt, Now: m.Now, Log: m.log,
 	})
 	if err != nil {

@@ -32,6 +32,7 @@ type Options struct {
 	Runs     api.Runs
 	Settings *settings.Service
 	Operate  *operate.Service // what is done by hand
+	Jobs     http.Handler     // the job queue's own pages under JobsPath, nil for none
 	Guard    *access.Guard
 	People   *people.Service
 	Live     *live.Stream

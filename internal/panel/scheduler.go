@@ -229,7 +229,7 @@ func (v *schedulerView) rules() []ruleRow {
 		{"Super vote", "each one", "high", r.Super, samples.Count{Name: string(trigger.Super)}},
 		{"FIRE", "given or withdrawn", "high", r.Fire, samples.Count{Name: string(trigger.Fire)}},
 		{"Milestone", "crosses " + strings.Join(at, ", ") + " votes", fmt.Sprintf("medium, high from %d", r.MilestoneHighFrom), r.Milestone, samples.Count{Name: string(trigger.Milestone)}},
-		{"High activity", fmt.Sprintf("%d votes within %s", r.HighActivityVotes, span(r.HighActivityIn)), "medium", r.HighActivity, samples.Count{Name: string(trigger.HighActivity)}},
+		{"High activity", fmt.Sprintf("%d votes within %s", r.HighActivityVotes, hours(r.HighActivityIn)), "medium", r.HighActivity, samples.Count{Name: string(trigger.HighActivity)}},
 	}
 	for i := range rows {
 		for _, c := range v.Day.Fired {
@@ -239,6 +239,14 @@ func (v *schedulerView) rules() []ruleRow {
 		}
 	}
 	return rows
+}
+
+// hours writes a length of time as a setting: 24 h rather than 1 d.
+func hours(d time.Duration) string {
+	if d%time.Hour == 0 && d < 72*time.Hour {
+		return strconv.Itoa(int(d/time.Hour)) + " h"
+	}
+	return span(d)
 }
 
 // outcomes are the columns of recent activity.
