@@ -4,6 +4,7 @@
 package panel
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -85,8 +86,12 @@ func (p *Panel) routes() []route {
 	)
 }
 
-// maxForm is the size of a form, in bytes.
-const maxForm = 256 << 10
+const (
+	// maxForm is the size of a form, in bytes.
+	maxForm = 256 << 10
+	// pageTime is how long a page may take.
+	pageTime = 30 * time.Second
+)
 
 // New returns the panel. It serves every path that is not another handler's.
 func New(o Options) (http.Handler, error) {
@@ -188,6 +193,9 @@ func (p *Panel) setHeaders(w http.ResponseWriter) {
 func (p *Panel) guarded(route route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.setHeaders(w)
+		ctx, cancel := context.WithTimeout(r.Context(), pageTime)
+		defer cancel()
+		r = r.WithContext(ctx)
 		if err := p.cross.Check(r); err != nil {
 			p.fail(w, r, &problem{http.StatusForbidden, "Refused", "The request came from another site. If you meant it, go to the page itself and try again."})
 			return
@@ -235,7 +243,7 @@ var errNotFound = &problem{http.StatusNotFound, "There is nothing here", "The ad
 func (p *Panel) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var told *problem
 	switch {
-	case r.Context().Err() != nil && errors.Is(err, r.Context().Err()):
+	case errors.Is(r.Context().Err(), context.Canceled):
 		return // nobody waits for it
 	case errors.Is(err, access.ErrNoKey):
 		p.askToSignIn(w, r)

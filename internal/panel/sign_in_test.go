@@ -16,8 +16,11 @@ func TestSignIn(t *testing.T) {
 	if to := v.get("/log?kind=failed", http.StatusSeeOther).Header.Get("Location"); to != "/sign-in?next=%2Flog%3Fkind%3Dfailed" {
 		t.Errorf("led to %q", to)
 	}
-	if got := v.send(http.MethodGet, "/log", http.Header{"Hx-Request": {"true"}}); got.Header.Get("Hx-Redirect") != "/sign-in" {
-		t.Errorf("htmx is led to %q", got.Header.Get("Hx-Redirect"))
+	for current, want := range map[string]string{s.URL + "/nfts?q=x": "/sign-in?next=%2Fnfts%3Fq%3Dx", "https://evil.example.com//evil": "/sign-in", "%": "/sign-in?next=%2Flog"} {
+		got := v.send(http.MethodGet, "/log", http.Header{"Hx-Request": {"true"}, "Hx-Current-Url": {current}})
+		if to := got.Header.Get("Hx-Redirect"); to != want || got.StatusCode != http.StatusOK {
+			t.Errorf("htmx at %s is led to %q, want %q", current, to, want)
+		}
 	}
 	wrong := v.post("/sign-in", http.StatusUnprocessableEntity, "name", "vera", "password", "not the password", "next", "/log")
 	wrong.holds(t, "The name or the password is wrong.", `value="vera"`, `value="/log"`, `role="alert"`)

@@ -589,3 +589,36 @@ func TestLookUpsCost(t *testing.T) {
 		t.Errorf("tokens that are none cost %d statements", n)
 	}
 }
+
+func TestSeenIsWritten(t *testing.T) {
+	h := open(t)
+	alice, b := h.add("alice", store.Operator)
+	if !alice.LastSeen.IsZero() {
+		t.Errorf("seen %s before a visit", alice.LastSeen)
+	}
+	h.seen(h.Service, b)
+	away := &awayStore{Service: h.store, err: store.ErrUnavailable}
+	h.Service.Store = away
+	h.Stop(t.Context())
+	away.err = nil
+	h.Start()
+	h.Stop(t.Context())
+	alice, err := h.store.PersonByName(t.Context(), "alice")
+	must(t, err)
+	if want := h.clock.now().UTC().Truncate(time.Microsecond); !alice.LastSeen.Equal(want) {
+		t.Errorf("seen %s, want %s", alice.LastSeen, want)
+	}
+}
+
+// awayStore cannot write who was seen while err is set.
+type awayStore struct {
+	store.Service
+	err error
+}
+
+func (s *awayStore) TouchPeople(ctx context.Context, seen map[int64]time.Time) error {
+	if s.err != nil {
+		return s.err
+	}
+	return s.Service.TouchPeople(ctx, seen)
+}

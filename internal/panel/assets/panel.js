@@ -67,6 +67,12 @@
       const asked = e.submitter?.dataset.confirm || e.target.dataset.confirm;
       if (asked && !confirm(asked)) { e.preventDefault(); e.stopImmediatePropagation(); }
     }, true);
+    document.addEventListener("submit", (e) => { // once is enough
+      const button = e.submitter;
+      if (e.defaultPrevented || !button || e.target.method !== "post") return;
+      setTimeout(() => { button.disabled = true; });
+      setTimeout(() => { button.disabled = false; }, 4000);
+    });
     document.addEventListener("change", (e) => { if (e.target.matches("[data-submit]")) e.target.form.requestSubmit(); });
   }
 
