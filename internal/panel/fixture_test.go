@@ -147,6 +147,7 @@ func open(t *testing.T) *site {
 		Store: st, Votes: s.ledger, Runs: runs, Settings: set, Operate: operate.New(operate.Options{Store: st, Settings: set.Current}), Guard: guard, People: known, Live: stream,
 		Overview: overview.New(overview.Options{Store: st, Samples: samples.NewReader(recorder), OldAfter: old, Now: time.Now}),
 		Version:  "test", TryIt: true, Log: log,
+		Jobs: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "jobs at", r.URL.Path) }),
 	})
 	must(t, err)
 	pages, err := s.Panel.handler()

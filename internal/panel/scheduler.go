@@ -548,6 +548,16 @@ func (s *schedulerPages) pause(w http.ResponseWriter, r *http.Request) error {
 	return s.told(w, r, "/scheduler#controls", sentence(string(what)+" are paused"))
 }
 
+// pauseWords says since when a pause is, how long and why.
+func pauseWords(p settings.Pause) string {
+	const layout = "2 Jan 15:04 UTC"
+	end := "until resumed"
+	if !p.Until.IsZero() {
+		end = "until " + p.Until.UTC().Format(layout)
+	}
+	return "since " + p.Since.UTC().Format(layout) + ", " + end + ": " + p.Reason
+}
+
 // refusal says what is wrong with what was entered.
 func refusal(r *settings.Refused) string {
 	var parts []string

@@ -233,6 +233,15 @@ func (v *testView) does(o *outlook.Vote) string {
 	return "computes at once"
 }
 
+// sentence goes on after the name of a vote.
+func (v *testView) sentence(o *outlook.Vote) string {
+	text := v.does(o)
+	if o.Computes {
+		text += ", because of " + why(o) + ", with " + o.Priority.String() + " priority"
+	}
+	return text + "."
+}
+
 // why is the reason of a computation, with the milestone that is crossed.
 func why(o *outlook.Vote) string {
 	if !o.Computes {
