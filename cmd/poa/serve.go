@@ -256,7 +256,7 @@ func (s *service) handler(m *Main, version string) (http.Handler, error) {
 	}
 	pages, err := panel.New(panel.Options{
 		Store: s.store, Votes: s.ledger, Runs: s.scheduler, Settings: s.settings, Operate: byHand, Jobs: jobs, Guard: s.guard, People: s.people, Live: s.stream, Overview: s.overview,
-		Version: version, Images: images, TryIt: m.config.Panel.TryIt, Now: m.Now, Log: m.log,
+		Version: version, Images: images, SampleArt: m.config.Panel.SampleArt, TryIt: m.config.Panel.TryIt, Now: m.Now, Log: m.log,
 	})
 	if err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ import (
 
 	"poa/internal/access"
 	"poa/internal/api"
+	"poa/internal/artwork"
 	"poa/internal/imagehost"
 	"poa/internal/live"
 	"poa/internal/operate"
@@ -41,6 +42,8 @@ type Options struct {
 	Version  string           // of the program
 	// Images says from where pictures may come, besides this server.
 	Images imagehost.Hosts
+	// SampleArt serves the pictures of a generated game's NFTs.
+	SampleArt bool
 	// TryIt lets operators cast votes in the arena.
 	TryIt bool
 	Now   func() time.Time
@@ -142,6 +145,9 @@ func (p *Panel) handler() (http.Handler, error) {
 	}
 	outer := http.NewServeMux()
 	outer.Handle("GET "+assetPrefix, compress(p.assets))
+	if p.SampleArt {
+		outer.Handle("GET "+artwork.Folder, compress(artwork.Handler()))
+	}
 	outer.Handle("/", compress(http.HandlerFunc(p.serve)))
 	return outer, nil
 }
