@@ -25,12 +25,9 @@ func (m *Main) people() *people.Service {
 	return people.New(people.Options{Store: m.service(), Now: m.Now, Log: m.log})
 }
 
-// openForPeople opens the database to change who may sign in, which is logged:
-// a new database is made ready for that.
-func (m *Main) openForPeople(ctx context.Context) error {
-	if err := m.openToWrite(ctx); err != nil {
-		return err
-	}
+// ready makes an open database ready for changes of who may do what, which are
+// logged: a new one has no rules for its log yet.
+func (m *Main) ready(ctx context.Context) error {
 	_, err := m.policy(ctx)
 	return err
 }
@@ -83,7 +80,10 @@ type personCreateCommand struct {
 }
 
 func (c *personCreateCommand) Run(ctx context.Context, m *Main) error {
-	if err := m.openForPeople(ctx); err != nil {
+	if err := m.openToWrite(ctx); err != nil {
+		return err
+	}
+	if err := m.ready(ctx); err != nil {
 		return err
 	}
 	token, err := m.people().Invite(ctx, c.Name, store.Role(c.Role), who)
@@ -146,7 +146,10 @@ func (c *personListCommand) Run(ctx context.Context, m *Main) error {
 
 // person opens the database and returns the person with a name.
 func (m *Main) person(ctx context.Context, name string) (store.Person, error) {
-	if err := m.openForPeople(ctx); err != nil {
+	if err := m.openToRead(ctx); err != nil {
+		return store.Person{}, err
+	}
+	if err := m.ready(ctx); err != nil {
 		return store.Person{}, err
 	}
 	p, err := m.service().PersonByName(ctx, name)
