@@ -327,7 +327,7 @@ func topCard(top []store.Ranked) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = card(cardHead{Title: "Top NFTs", Sub: "The highest scores, with their confidence.", Path: "/nfts?sort=top", Link: "All NFTs"}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var11), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = card(cardHead{Title: "Top NFTs", Sub: "The highest scores, with their confidence.", Path: "/nfts", Link: "All NFTs"}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var11), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
