@@ -35,6 +35,7 @@
       if (e.key === "Escape" && typing) { typing.blur(); return; }
       if (typing || $("dialog[open]")) return;
       if ((e.key === " " || e.key === "Enter") && e.target.closest("a, button, summary, input")) return; // theirs
+      if (e.key.startsWith("Arrow") && e.target.closest("input, [tabindex='0'], dialog")) return; // likewise
       if (leader && e.timeStamp - leader < 1500) {
         leader = 0;
         const place = places[e.key] && $(`.nav a[href="${places[e.key]}"]`);
