@@ -35,7 +35,7 @@ func (p *Panel) showJobs(w http.ResponseWriter, r *http.Request) error {
 		return errNotFound
 	}
 	w.Header().Set("Content-Security-Policy", p.headers["Content-Security-Policy"]+"; frame-src 'self'")
-	return p.render(w, r, page{Title: "Jobs", Sub: "The queue that hands out the steps of runs. For looking only: runs are cancelled on the scheduler's page."}, jobsPage())
+	return p.render(w, r, page{Title: "Jobs", Sub: "The queue that hands out the steps of runs, for looking only."}, jobsPage())
 }
 
 // jobs are the queue's own pages.

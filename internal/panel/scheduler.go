@@ -317,6 +317,15 @@ func (v *schedulerView) adaptiveNote() string {
 	return "estimated for a healthy database"
 }
 
+// backfillTime says how long a backfill of all would take.
+func (v *schedulerView) backfillTime() string {
+	text := "All of them take about " + span(outlook.Backfill(v.In.Batch, rated(v.Collections...), v.Measured)) + " in " + v.In.Batch.Mode + " mode"
+	if v.In.Batch.Mode == batch.Fixed {
+		text += "; adaptive mode is made for this"
+	}
+	return text + "."
+}
+
 // duration is how long a run took, or has taken until now.
 func duration(r *store.Run, now time.Time) string {
 	end := r.EndedAt
@@ -448,7 +457,7 @@ func (s *schedulerPages) runNow(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("starting a run: %w", err)
 	}
-	return s.told(w, r, "/scheduler#controls", fmt.Sprintf("Run %d has begun.", run.Number))
+	return s.told(w, r, "/scheduler", fmt.Sprintf("Run %d has begun.", run.Number))
 }
 
 func (s *schedulerPages) backfill(w http.ResponseWriter, r *http.Request) error {
@@ -460,7 +469,7 @@ func (s *schedulerPages) backfill(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return fmt.Errorf("starting a backfill: %w", err)
 	}
-	return s.told(w, r, "/scheduler#controls", fmt.Sprintf("Backfill %d has begun, of %s.", run.Number, scope(q.Collection)))
+	return s.told(w, r, "/scheduler", fmt.Sprintf("Backfill %d has begun, of %s.", run.Number, scope(q.Collection)))
 }
 
 // numberIn returns the number in the path.
@@ -480,7 +489,7 @@ func (s *schedulerPages) cancel(w http.ResponseWriter, r *http.Request) error {
 	run, err := s.Operate.Cancel(r.Context(), number, who(r))
 	back := here(r.PostFormValue("back"))
 	if back == "/" {
-		back = "/scheduler#controls"
+		back = "/scheduler"
 	}
 	switch {
 	case errors.Is(err, operate.ErrEnded):
@@ -540,12 +549,12 @@ func (s *schedulerPages) pause(w http.ResponseWriter, r *http.Request) error {
 	err = s.Settings.Pause(r.Context(), what, settings.Pause{Until: until, Reason: strings.TrimSpace(r.PostFormValue("reason")), Who: who(r)})
 	var refused *settings.Refused
 	if errors.As(err, &refused) {
-		return s.refuse(w, r, "/scheduler#controls", refusal(refused))
+		return s.refuse(w, r, "/scheduler", refusal(refused))
 	}
 	if err != nil {
 		return err
 	}
-	return s.told(w, r, "/scheduler#controls", sentence(string(what)+" are paused"))
+	return s.told(w, r, "/scheduler", sentence(string(what)+" are paused"))
 }
 
 // pauseWords says since when a pause is, how long and why.
@@ -575,7 +584,7 @@ func (s *schedulerPages) resume(w http.ResponseWriter, r *http.Request) error {
 	if err := s.Settings.Resume(r.Context(), what, who(r), strings.TrimSpace(r.PostFormValue("why"))); err != nil {
 		return err
 	}
-	return s.told(w, r, "/scheduler#controls", sentence(string(what)+" go on"))
+	return s.told(w, r, "/scheduler", sentence(string(what)+" go on"))
 }
 
 func (s *schedulerPages) retry(w http.ResponseWriter, r *http.Request) error {
@@ -591,10 +600,10 @@ func (s *schedulerPages) failed(w http.ResponseWriter, r *http.Request, do func(
 	id := r.PostFormValue("nft")
 	err := do(r.Context(), id, who(r))
 	if errors.Is(err, operate.ErrNotFailed) {
-		return s.refuse(w, r, "/scheduler#failed", id+" is not on the failed list any more.")
+		return s.refuse(w, r, "/scheduler", id+" is not on the failed list any more.")
 	}
 	if err != nil {
 		return err
 	}
-	return s.told(w, r, "/scheduler#failed", fmt.Sprintf(done, id))
+	return s.told(w, r, "/scheduler", fmt.Sprintf(done, id))
 }
