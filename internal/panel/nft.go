@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -424,31 +425,41 @@ func (v *nftView) inputs() []option {
 	)
 }
 
-// outlookRow is a kind of vote and what it would do.
-type outlookRow struct{ Name, Tone, What string }
+// outlookRow is something that the next vote may do, and the kinds of vote that
+// would do it.
+type outlookRow struct {
+	Tone, What string
+	Votes      []string
+}
 
 // outlook says what the next vote of each kind would do.
 func (v *nftView) outlook(now time.Time) (list []outlookRow) {
-	paused := v.Check.Paused.On(now)
 	for _, o := range v.Check.Votes {
-		switch {
-		case !o.Possible:
+		if !o.Possible {
 			continue
-		case !o.Computes:
-			list = append(list, outlookRow{o.Name, "muted", "waits for a batch"})
-		default:
-			reason := reasonWord(string(o.Reason))
-			if o.Milestone != 0 {
-				reason = fmt.Sprintf("milestone of %s", plural(o.Milestone, "vote"))
-			}
-			row := outlookRow{o.Name, "up", fmt.Sprintf("computes at once: %s, %s priority", reason, o.Priority)}
-			if paused {
-				row.Tone, row.What = "", fmt.Sprintf("marks it due, for triggers are paused: %s", reason)
-			}
-			list = append(list, row)
 		}
+		row := outlookRow{Tone: "muted", What: "waits for a batch"}
+		if o.Computes {
+			row = v.triggered(&o, now)
+		}
+		i := slices.IndexFunc(list, func(r outlookRow) bool { return r.What == row.What })
+		if i < 0 {
+			i, list = len(list), append(list, row)
+		}
+		list[i].Votes = append(list[i].Votes, o.Name)
 	}
 	return list
+}
+
+func (v *nftView) triggered(o *outlook.Vote, now time.Time) outlookRow {
+	reason := reasonWord(string(o.Reason))
+	if o.Milestone != 0 {
+		reason = "milestone of " + plural(o.Milestone, "vote")
+	}
+	if v.Check.Paused.On(now) {
+		return outlookRow{What: fmt.Sprintf("marks it due (%s, %s priority), for triggers are paused", reason, o.Priority)}
+	}
+	return outlookRow{Tone: "up", What: fmt.Sprintf("computes at once: %s, %s priority", reason, o.Priority)}
 }
 
 func (v *nftView) pager() pager {
@@ -522,20 +533,28 @@ func (n *nftPages) chart(w http.ResponseWriter, r *http.Request) error {
 	return n.json(w, h.scoreChart())
 }
 
-// scoreChart is POA and confidence over time. A point is kept when the score
-// has moved enough since the last; the score as it is now is the last.
+// points calls add with each point, oldest first and one a second at the most,
+// and with the score as it is now.
+func (h *nftPoints) points(add func(store.HistoryPoint)) {
+	list := slices.Clone(h.Points)
+	if h.Now != nil {
+		s := h.Now.Score
+		list = append(list, store.HistoryPoint{At: s.ComputedAt, POA: s.POA, Confidence: s.Confidence, Mean: h.Now.Mean, Sigma: h.Now.Sigma})
+	}
+	for i, p := range list {
+		if i+1 == len(list) || list[i+1].At.Unix() > p.At.Unix() {
+			add(p)
+		}
+	}
+}
+
+// scoreChart is POA and confidence over time.
 func (h *nftPoints) scoreChart() chartData {
 	var d chartData
 	var score, confidence []*float64
-	add := func(at time.Time, poa, sure float64) {
-		d.Times, score, confidence = append(d.Times, at.Unix()), append(score, &poa), append(confidence, &sure)
-	}
-	for _, p := range h.Points {
-		add(p.At, p.POA, p.Confidence)
-	}
-	if h.Now != nil && (len(h.Points) == 0 || h.Now.Score.ComputedAt.Unix() > d.Times[len(d.Times)-1]) {
-		add(h.Now.Score.ComputedAt, h.Now.Score.POA, h.Now.Score.Confidence)
-	}
+	h.points(func(p store.HistoryPoint) {
+		d.Times, score, confidence = append(d.Times, p.At.Unix()), append(score, &p.POA), append(confidence, &p.Confidence)
+	})
 	low, high := 0.0, 100.0
 	d.Range = []*float64{&low, &high}
 	d.Series = []chartSeries{
@@ -549,15 +568,15 @@ func (h *nftPoints) scoreChart() chartData {
 func (h *nftPoints) meanChart() chartData {
 	var d chartData
 	var mean, above, below []*float64
-	add := func(at time.Time, m, sigma float64) {
-		up, down := m+sigma, m-sigma
-		d.Times, mean, above, below = append(d.Times, at.Unix()), append(mean, &m), append(above, &up), append(below, &down)
-	}
-	for _, p := range h.Points {
-		add(p.At, p.Mean, p.Sigma)
-	}
-	if h.Now != nil && (len(h.Points) == 0 || h.Now.Score.ComputedAt.Unix() > d.Times[len(d.Times)-1]) {
-		add(h.Now.Score.ComputedAt, h.Now.Mean, h.Now.Sigma)
+	low, high := math.Inf(1), math.Inf(-1)
+	h.points(func(p store.HistoryPoint) {
+		up, down := p.Mean+p.Sigma, p.Mean-p.Sigma
+		low, high = min(low, down), max(high, up)
+		d.Times, mean, above, below = append(d.Times, p.At.Unix()), append(mean, &p.Mean), append(above, &up), append(below, &down)
+	})
+	if len(d.Times) > 0 {
+		low, high = 100*math.Floor(low/100), 100*math.Ceil(high/100)
+		d.Range = []*float64{&low, &high}
 	}
 	d.Series = []chartSeries{
 		{Name: "mean + sigma", Kind: "edge", Color: "s1", Values: above, Total: latest(above)},
