@@ -22,6 +22,8 @@ var layers = map[string][]string{
 	"poa/internal/exact":   {"scoring", "store", "publish"},
 	"poa/internal/verify":  {"scoring", "store", "publish"},
 	"poa/internal/live":    {"store", "trigger"},
+	"poa/internal/access":  {"store"},
+	"poa/internal/people":  {"access", "store"},
 }
 
 // pure packages import the standard library only, and no part of it that does

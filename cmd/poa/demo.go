@@ -57,7 +57,7 @@ func (c *demoCommand) Run(ctx context.Context, m *Main) error {
 		m.config.Database = "sqlite:" + filepath.Join(dir, "poa.db")
 	}
 	c.address(m)
-	m.config.Panel.TryIt = true
+	m.config.Panel.TryIt, m.config.Panel.SampleArt = true, true
 	if !m.cli.Verbose { // the demo tells what happens itself
 		m.log = slog.New(slog.NewTextHandler(m.errs, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
@@ -21,6 +22,7 @@ type tables interface {
 	Migrate(ctx context.Context) error
 	Migrated(ctx context.Context) (bool, error)
 	Present(ctx context.Context) (bool, error)
+	UI(prefix string) (http.Handler, error)
 }
 
 // jobQueue is the queue behind the scheduler, with what is to be closed after

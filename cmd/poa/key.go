@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"poa/internal/access"
+	"poa/internal/people"
 	"poa/internal/store"
 )
 
@@ -32,6 +33,9 @@ func (c *keyCreateCommand) Run(ctx context.Context, m *Main) error {
 	if err := m.openToWrite(ctx); err != nil {
 		return err
 	}
+	if err := m.ready(ctx); err != nil {
+		return err
+	}
 	secret, hash := access.NewKey()
 	key, err := m.service().PutKey(ctx, store.Key{Name: c.Name, Role: role, Hash: hash, CreatedAt: m.Now().UTC().Truncate(time.Microsecond), CreatedBy: who})
 	if errors.Is(err, store.ErrNameTaken) {
@@ -39,6 +43,9 @@ func (c *keyCreateCommand) Run(ctx context.Context, m *Main) error {
 	}
 	if err != nil {
 		return fmt.Errorf("storing the key: %w", err)
+	}
+	if err := m.people().Record(ctx, who, people.MadeKey(key)); err != nil {
+		return err
 	}
 	if m.cli.JSON {
 		return m.printJSON(struct {
@@ -116,12 +123,18 @@ func (c *keyRevokeCommand) Run(ctx context.Context, m *Main) error {
 	if err := m.openToRead(ctx); err != nil {
 		return err
 	}
+	if err := m.ready(ctx); err != nil {
+		return err
+	}
 	err := m.service().RevokeKey(ctx, c.Name, m.Now().UTC().Truncate(time.Microsecond))
 	if errors.Is(err, store.ErrNotFound) {
 		return withHint(fmt.Errorf("there is no key named %q", c.Name), "poa key list shows all")
 	}
 	if err != nil {
 		return fmt.Errorf("revoking the key: %w", err)
+	}
+	if err := m.people().Record(ctx, who, people.RevokedKey(c.Name)); err != nil {
+		return err
 	}
 	if m.cli.JSON {
 		return m.printJSON(struct {

@@ -25,12 +25,9 @@ func (m *Main) people() *people.Service {
 	return people.New(people.Options{Store: m.service(), Now: m.Now, Log: m.log})
 }
 
-// openForPeople opens the database to change who may sign in, which is logged:
-// a new database is made ready for that.
-func (m *Main) openForPeople(ctx context.Context) error {
-	if err := m.openToWrite(ctx); err != nil {
-		return err
-	}
+// ready makes an open database ready for changes of who may do what, which are
+// logged: a new one has no rules for its log yet.
+func (m *Main) ready(ctx context.Context) error {
 	_, err := m.policy(ctx)
 	return err
 }
@@ -44,13 +41,19 @@ type linkFlags struct {
 func (f linkFlags) link(m *Main, token string) string {
 	base := strings.TrimSuffix(f.URL, "/")
 	if base == "" {
-		host, port, err := net.SplitHostPort(m.config.Serve.Listen)
-		if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
-			host = "localhost"
-		}
-		base = "http://" + net.JoinHostPort(host, port)
+		base = reachable(m.config.Serve.Listen)
 	}
 	return base + people.LinkPath(token)
+}
+
+// reachable is the URL of an address that is listened on, for a browser on the
+// same machine.
+func reachable(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, port)
 }
 
 // linkDoc is a one-time link.
@@ -77,7 +80,10 @@ type personCreateCommand struct {
 }
 
 func (c *personCreateCommand) Run(ctx context.Context, m *Main) error {
-	if err := m.openForPeople(ctx); err != nil {
+	if err := m.openToWrite(ctx); err != nil {
+		return err
+	}
+	if err := m.ready(ctx); err != nil {
 		return err
 	}
 	token, err := m.people().Invite(ctx, c.Name, store.Role(c.Role), who)
@@ -140,7 +146,10 @@ func (c *personListCommand) Run(ctx context.Context, m *Main) error {
 
 // person opens the database and returns the person with a name.
 func (m *Main) person(ctx context.Context, name string) (store.Person, error) {
-	if err := m.openForPeople(ctx); err != nil {
+	if err := m.openToRead(ctx); err != nil {
+		return store.Person{}, err
+	}
+	if err := m.ready(ctx); err != nil {
 		return store.Person{}, err
 	}
 	p, err := m.service().PersonByName(ctx, name)

@@ -211,7 +211,8 @@ func (e *explained) printInputs(m *Main) {
 
 // weighted returns the weighted sum of the components.
 func weighted(p *scoring.Publishing, c scoring.Components) float64 {
-	return p.EloWeight*c.Elo + p.SliderWeight*c.Slider + p.FireWeight*c.Fire
+	elo, slider, fire := p.Shares(c)
+	return elo + slider + fire
 }
 
 type partDoc struct {

@@ -100,7 +100,7 @@ func (s *service) invite(ctx context.Context, m *Main) error {
 		return fmt.Errorf("making a link for the first operator: %w", err)
 	}
 	if token != "" {
-		m.printf("Nobody can sign in yet. Make the first operator, within 24 hours, at\n  http://%s%s\n", s.listener.Addr(), people.LinkPath(token))
+		m.printf("Nobody can sign in yet. Make the first operator, within 24 hours, at\n  %s%s\n", reachable(s.listener.Addr().String()), people.LinkPath(token))
 	}
 	return nil
 }
@@ -261,15 +261,22 @@ func (s *service) handler(m *Main, version string) (http.Handler, error) {
 		return nil, err
 	}
 	s.dropin = dropin.New(dropin.Options{
-		Store: s.store.(dropin.Store), Runs: s.scheduler, Settings: s.settings, Guard: s.guard, Identified: api.Identified, Now: m.Now, Log: m.log,
+		Store: s.store.(dropin.Store), Runs: s.scheduler, Settings: s.settings, Guard: s.guard, Identified: api.Identify, Now: m.Now, Log: m.log,
 	})
 	images, err := imagehost.Parse(m.config.Panel.ImageHosts)
 	if err != nil {
 		return nil, fmt.Errorf("panel.image_hosts: %w", err)
 	}
+	if images, err = images.WithGateway(m.config.Panel.IPFSGateway); err != nil {
+		return nil, fmt.Errorf("panel.ipfs_gateway: %w", err)
+	}
+	jobs, err := s.queue.UI(panel.JobsPath)
+	if err != nil {
+		return nil, err
+	}
 	pages, err := panel.New(panel.Options{
-		Store: s.store, Votes: s.ledger, Runs: s.scheduler, Settings: s.settings, Operate: byHand, Guard: s.guard, People: s.people, Live: s.stream, Overview: s.overview,
-		Version: version, Images: images, TryIt: m.config.Panel.TryIt, Now: m.Now, Log: m.log,
+		Store: s.store, Votes: s.ledger, Runs: s.scheduler, Settings: s.settings, Operate: byHand, Jobs: jobs, Guard: s.guard, People: s.people, Live: s.stream, Overview: s.overview,
+		Version: version, Images: images, SampleArt: m.config.Panel.SampleArt, TryIt: m.config.Panel.TryIt, Now: m.Now, Log: m.log,
 	})
 	if err != nil {
 		return nil, err

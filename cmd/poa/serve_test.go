@@ -20,6 +20,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"poa/internal/config"
 	"poa/internal/store/postgres/pgtest"
 	"poa/internal/store/sqlite"
 )
@@ -186,6 +187,7 @@ func TestServe(t *testing.T) {
 			t.Error("a key is in the log")
 		}
 		poa(t, database, "verify")
+		sampled(t, database, map[string]int64{"votes.matchup": 1, "votes.fire": 1, "fired.fire.computed": 1, "computed.fire.changed": 1})
 	})
 }
 
@@ -226,6 +228,31 @@ func execute(t *testing.T, database, statement string) {
 	defer conn.Close(t.Context())
 	if _, err := conn.Exec(t.Context(), statement); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// sampled checks that a service that has ended left what it counted in the
+// database.
+func sampled(t *testing.T, database string, want map[string]int64) {
+	t.Helper()
+	m := &Main{config: &config.Config{}}
+	m.config.Database = database
+	if err := m.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer m.store.Close()
+	found, err := m.service().Samples(t.Context(), time.Now().Add(-time.Hour), time.Now().Add(time.Hour), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int64{}
+	for _, s := range found {
+		got[s.Name] += s.Value
+	}
+	for name, n := range want {
+		if got[name] != n {
+			t.Errorf("%d of %s are among the samples, want %d: %v", got[name], name, n, got)
+		}
 	}
 }
 

@@ -149,6 +149,17 @@ func (c *Client) Name() string {
 	return ""
 }
 
+// Role is the role of the key or person, "" for anonymous.
+func (c *Client) Role() store.Role {
+	switch {
+	case c.Key != nil:
+		return c.Key.Role
+	case c.Person != nil:
+		return c.Person.Role
+	}
+	return ""
+}
+
 // Sessions know who is signed in.
 type Sessions interface {
 	// Person returns who is signed in with a request, nil for nobody. It calls

@@ -274,15 +274,3 @@ func who(ctx context.Context) string { return access.From(ctx).Name() }
 
 // now is the time, as stored.
 func (s *server) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
-
-// log adds an entry to the activity that people see.
-func (s *server) log(ctx context.Context, a store.Activity) error {
-	a.At, a.Who = s.now(), who(ctx)
-	err := s.Store.Update(ctx, func(tx store.Tx) error {
-		return tx.Apply(ctx, &store.Changes{Activity: []store.Activity{a}})
-	})
-	if err != nil {
-		return fmt.Errorf("logging an activity: %w", err)
-	}
-	return nil
-}

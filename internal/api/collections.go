@@ -96,21 +96,11 @@ type switchIn struct {
 }
 
 func (s *server) switchCollection(ctx context.Context, in *switchIn) (*out[collectionDoc], error) {
-	err := s.Store.SetCollectionActive(ctx, in.Body.Name, in.Body.Active)
+	err := s.Operate.SwitchCollection(ctx, in.Body.Name, in.Body.Active, in.Body.Why, who(ctx))
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, notFound("collection", in.Body.Name)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("switching a collection: %w", err)
-	}
-	detail := fmt.Sprintf("collection %q switched off", in.Body.Name)
-	if in.Body.Active {
-		detail = fmt.Sprintf("collection %q switched on", in.Body.Name)
-	}
-	if in.Body.Why != "" {
-		detail += ": " + in.Body.Why
-	}
-	if err := s.log(ctx, store.Activity{Kind: store.SettingsChanged, Detail: detail}); err != nil {
 		return nil, err
 	}
 	rows, err := s.readCollections(ctx)

@@ -32,8 +32,9 @@ func requestOf(ctx context.Context) *request {
 	return &request{}
 }
 
-// Identified notes, for the log of requests, who sent the one under way.
-func Identified(ctx context.Context, c access.Client) { requestOf(ctx).client = c }
+// Identify has the log name the client of a request, where another package has
+// found out who it is.
+func Identify(ctx context.Context, c access.Client) { requestOf(ctx).client = c }
 
 // maxRequestID is the longest request id taken from a client.
 const maxRequestID = 64
@@ -74,7 +75,7 @@ func Outer(next http.Handler, guard *access.Guard, log *slog.Logger, now func() 
 			}
 			took := now().Sub(began)
 			log.Log(r.Context(), sw.level(took), "request", "request", q.id, "method", r.Method, "path", r.URL.Path, "status", sw.status,
-				"bytes", sw.bytes, "took", took, "client", q.client.Address, "key", q.client.Name())
+				"bytes", sw.bytes, "took", took, "client", q.client.Address, "who", q.client.Name())
 		}()
 		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, q))
 		if p := r.URL.EscapedPath(); p != "" && clean(p) != p {
@@ -188,7 +189,7 @@ func tagged(next http.Handler) http.Handler {
 			tag := `W/"` + hex.EncodeToString(sum[:12]) + `"`
 			w.Header().Set("ETag", tag)
 			w.Header().Set("Cache-Control", "private, no-cache")
-			w.Header().Add("Vary", "Authorization")
+			w.Header().Add("Vary", "Authorization, Cookie")
 			if has(r.Header.Get("If-None-Match"), tag) {
 				w.Header().Del("Content-Type")
 				w.WriteHeader(http.StatusNotModified)

@@ -135,7 +135,7 @@ func (s *server) getScore(ctx context.Context, in *getScoreIn) (*out[explainedDo
 			}
 		}
 		if r.Score == nil {
-			doc.Explanation = noScore(r)
+			doc.Explanation = NoScore(r)
 			return nil
 		}
 		if doc.Constants, err = v.ScoringVersion(ctx, r.Score.Version); err != nil {
@@ -152,8 +152,8 @@ func (s *server) getScore(ctx context.Context, in *getScoreIn) (*out[explainedDo
 	return answer(doc), nil
 }
 
-// noScore says why an NFT has no score.
-func noScore(r *store.Rating) string {
+// NoScore says in a sentence why an NFT has no score.
+func NoScore(r *store.Rating) string {
 	switch {
 	case r.Votes+r.Skips+r.FireVotes == 0:
 		return "Nobody has voted on it."

@@ -11,7 +11,7 @@ import (
 )
 
 type selfDoc struct {
-	Name string `json:"name" doc:"Of the key; empty without one"`
+	Name string `json:"name" doc:"Of the key, or of who is signed in; empty without either"`
 	Role string `json:"role,omitempty" enum:"viewer,operator,voter-gateway"`
 }
 
@@ -25,17 +25,13 @@ type totalsDoc struct {
 }
 
 func (s *server) self() {
-	register(s, operation{Method: http.MethodGet, Path: "/self", ID: "getSelf", Tag: "self", Need: access.Read, Summary: "Get the name and role of the key in use"}, s.getSelf)
+	register(s, operation{Method: http.MethodGet, Path: "/self", ID: "getSelf", Tag: "self", Need: access.Read, Summary: "Get the name and role of the key in use, or of who is signed in"}, s.getSelf)
 	register(s, operation{Method: http.MethodGet, Path: "/totals", ID: "getTotals", Tag: "collections", Need: access.View, Summary: "Get the totals of votes, NFTs and computations"}, s.getTotals)
 }
 
 func (s *server) getSelf(ctx context.Context, _ *struct{}) (*out[selfDoc], error) {
 	c := access.From(ctx)
-	d := selfDoc{Name: c.Name()}
-	if c.Key != nil {
-		d.Role = string(c.Key.Role)
-	}
-	return answer(d), nil
+	return answer(selfDoc{Name: c.Name(), Role: string(c.Role())}), nil
 }
 
 func (s *server) getTotals(ctx context.Context, _ *struct{}) (*out[totalsDoc], error) {

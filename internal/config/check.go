@@ -135,6 +135,9 @@ func (l *loader) validate(s *Settings) {
 	if _, err := imagehost.Parse(s.Panel.ImageHosts); err != nil {
 		l.invalid("panel.image_hosts", err.Error())
 	}
+	if _, err := (imagehost.Hosts{}).WithGateway(s.Panel.IPFSGateway); err != nil {
+		l.invalid("panel.ipfs_gateway", err.Error())
+	}
 }
 
 func (l *loader) serve(s Serve) {

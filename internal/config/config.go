@@ -69,6 +69,8 @@ type Serve struct {
 // Panel says how the panel looks and what it lets do.
 type Panel struct {
 	ImageHosts    string `koanf:"image_hosts"`
+	IPFSGateway   string `koanf:"ipfs_gateway"`
+	SampleArt     bool   `koanf:"sample_art"`
 	SecureCookies bool   `koanf:"secure_cookies"`
 	TryIt         bool   `koanf:"try_it"`
 }
@@ -206,6 +208,8 @@ func explanations() map[string]string {
 
 		"panel":                "The pages for people.",
 		"panel.image_hosts":    "hosts that pictures of NFTs may come from, such as ipfs.io, *.example.com; * for all; empty for none",
+		"panel.ipfs_gateway":   "where pictures with ipfs:// addresses are shown from, such as https://ipfs.io/ipfs/; empty for nowhere",
+		"panel.sample_art":     "serve pictures of the generated game's NFTs, drawn here, at /art/",
 		"panel.secure_cookies": "keep people signed in over HTTPS only, also where the proxy does not say that it was HTTPS",
 		"panel.try_it":         "let operators cast votes in the arena, under voters of their own",
 

@@ -294,3 +294,35 @@ func TestNearest(t *testing.T) {
 		t.Errorf("nearest of none: %q", got)
 	}
 }
+
+func TestTextOfValues(t *testing.T) {
+	c, err := Load(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range c.Values {
+		if v.Name == "database" {
+			continue // its text has no secrets
+		}
+		if v.Text() == "" {
+			if s, ok := v.Value.(string); !ok || s != "" {
+				t.Errorf("%s has no text", v.Name)
+			}
+			continue
+		}
+		got, err := v.Parse(v.Text())
+		if diff := cmp.Diff(v.Value, got); diff != "" || err != nil {
+			t.Errorf("%s read from its text %q: %v\n%s", v.Name, v.Text(), err, diff)
+		}
+		stored, err := Encode(v.Value)
+		if text := v.StoredText(string(stored)); err != nil || text != v.Text() {
+			t.Errorf("%s stored as %s is shown as %q, %v", v.Name, stored, text, err)
+		}
+	}
+	for name, text := range map[string]string{"batch.niceness": "Inf", "batch.size": " ", "trigger.milestones": "[]", "trigger.super": "maybe", "batch.every": "1"} {
+		i := slices.IndexFunc(c.Values, func(v Value) bool { return v.Name == name })
+		if got, err := c.Values[i].Parse(text); err == nil {
+			t.Errorf("%s is read from %q as %v", name, text, got)
+		}
+	}
+}

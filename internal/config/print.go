@@ -22,12 +22,6 @@ func (v Value) shown() any {
 
 // MarshalJSON writes a setting without its secrets, durations as text.
 func (v Value) MarshalJSON() ([]byte, error) {
-	plain := func(x any) any {
-		if d, ok := x.(time.Duration); ok {
-			return duration(d)
-		}
-		return x
-	}
 	return json.Marshal(struct {
 		Name        string `json:"name"`
 		Value       any    `json:"value"`

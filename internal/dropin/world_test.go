@@ -78,7 +78,7 @@ func start(t *testing.T, st dropin.Store, change ...func(*dropin.Options, *acces
 	if err := w.scheduler.Start(ctx); !errors.Is(err, errDriven) { // so that the schedule starts nothing
 		t.Fatal(err)
 	}
-	o := dropin.Options{Store: w.store, Runs: w.scheduler, Settings: w.settings, Identified: api.Identified, Now: w.clock.Now, Log: log}
+	o := dropin.Options{Store: w.store, Runs: w.scheduler, Settings: w.settings, Identified: api.Identify, Now: w.clock.Now, Log: log}
 	rules := access.Defaults()
 	for _, f := range change {
 		f(&o, &rules)

@@ -4,11 +4,15 @@ package imagehost
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 )
 
 // Hosts say from where pictures of NFTs may come, besides this server.
-type Hosts struct{ hosts []string }
+type Hosts struct {
+	hosts   []string
+	gateway string // what a path of IPFS is appended to, "" for none
+}
 
 // Parse reads hosts separated by commas, such as
 // "ipfs.io, *.example.com, http://10.0.0.5:9000". Without a scheme https is
@@ -31,6 +35,37 @@ func Parse(list string) (Hosts, error) {
 		h.hosts = append(h.hosts, u.Scheme+"://"+u.Host)
 	}
 	return h, nil
+}
+
+// WithGateway returns the hosts and a gateway, such as "https://ipfs.io/ipfs/",
+// through which pictures of ipfs:// addresses are shown; "" for none.
+func (h Hosts) WithGateway(gateway string) (Hosts, error) {
+	if gateway == "" {
+		return h, nil
+	}
+	u, err := url.Parse(gateway)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || !hostLike(strings.ToLower(u.Host)) || strings.Contains(u.Host, "*") ||
+		u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return Hosts{}, fmt.Errorf("must be the address of a gateway, such as https://ipfs.io/ipfs/, is %q", gateway)
+	}
+	h.hosts = append(slices.Clone(h.hosts), u.Scheme+"://"+strings.ToLower(u.Host))
+	h.gateway = strings.TrimSuffix(gateway, "/") + "/"
+	return h, nil
+}
+
+// Source returns the address from which a browser gets a picture, "" where it
+// may not.
+func (h Hosts) Source(address string) string {
+	if rest, ok := strings.CutPrefix(address, "ipfs://"); ok {
+		if h.gateway == "" || rest == "" {
+			return ""
+		}
+		return h.gateway + strings.TrimPrefix(rest, "ipfs/")
+	}
+	if h.Allowed(address) {
+		return address
+	}
+	return ""
 }
 
 // hostLike reports whether text may stand in a content security policy as a
@@ -57,7 +92,7 @@ func (h Hosts) Sources() []string {
 	return list
 }
 
-// Allowed reports whether a picture's URL may be shown.
+// Allowed reports whether a picture may come from a URL as it is.
 func (h Hosts) Allowed(address string) bool {
 	u, err := url.Parse(address)
 	if err != nil || address == "" {

@@ -48,3 +48,38 @@ func TestHostsThatAreNone(t *testing.T) {
 		}
 	}
 }
+
+func TestGateway(t *testing.T) {
+	hosts, err := Parse("*.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := hosts.Source("ipfs://bafy/1.png"); got != "" {
+		t.Errorf("without a gateway: %q", got)
+	}
+	for _, gateway := range []string{"https://Gate.example.org/ipfs/", "https://Gate.example.org/ipfs"} {
+		with, err := hosts.WithGateway(gateway)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := []string{"https://*.example.com", "https://gate.example.org"}; !slices.Equal(with.Sources(), want) {
+			t.Errorf("sources %v, want %v", with.Sources(), want)
+		}
+		for address, want := range map[string]string{
+			"ipfs://bafy/1.png": "https://Gate.example.org/ipfs/bafy/1.png", "ipfs://ipfs/bafy": "https://Gate.example.org/ipfs/bafy",
+			"ipfs://": "", "https://a.example.com/x": "https://a.example.com/x", "https://other.example/x": "", "/art/1.svg": "/art/1.svg",
+		} {
+			if got := with.Source(address); got != want {
+				t.Errorf("%q: %q, want %q", address, got, want)
+			}
+		}
+	}
+	if len(hosts.Sources()) != 1 {
+		t.Errorf("the hosts before have changed: %v", hosts.Sources())
+	}
+	for _, bad := range []string{"ipfs.io", "ftp://ipfs.io/", "https://", "https://a b/", "https://*.ipfs.io/", "https://x; script-src *", "https://u@ipfs.io/", "https://ipfs.io/?x"} {
+		if _, err := hosts.WithGateway(bad); err == nil {
+			t.Errorf("%q is taken for a gateway", bad)
+		}
+	}
+}

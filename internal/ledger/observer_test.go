@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -98,4 +99,22 @@ func TestObserverIsToldOfCommitsThatWereUnsure(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestAnswersTellHowLongTheyTook(t *testing.T) {
+	now := newClock()
+	g := newGame(t, func(o *ledger.Options, _ *store.Store) { o.Now = now })
+	answers := g.submit(matchup("a", "v", "n0", "n1", scoring.WinA), matchup("bad", "v", "n0", "n0", scoring.WinA))
+	if took := answers[0].Took; took < time.Second || took > time.Minute {
+		t.Errorf("by a clock that goes on a second each time a vote took %v", took)
+	}
+	if took := answers[1].Took; took != 0 {
+		t.Errorf("what was refused at once took %v", took)
+	}
+}
+
+// newClock returns a clock that goes on a second each time it is looked at.
+func newClock() func() time.Time {
+	var looks atomic.Int64
+	return func() time.Time { return start.Add(time.Duration(looks.Add(1)) * time.Second) }
 }

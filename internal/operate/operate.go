@@ -155,8 +155,29 @@ func (s *Service) failed(ctx context.Context, id string, log store.Activity, do 
 		return fmt.Errorf("changing the failed list: %w", err)
 	}
 	log.At, log.NFT, log.NFTID = s.now(), found.NFT.Number, id
-	err = s.Store.Update(ctx, func(tx store.Tx) error {
-		return tx.Apply(ctx, &store.Changes{Activity: []store.Activity{log}})
+	return s.log(ctx, log)
+}
+
+// SwitchCollection switches a collection on or off; why may be "".
+// store.ErrNotFound.
+func (s *Service) SwitchCollection(ctx context.Context, name string, active bool, why, who string) error {
+	if err := s.Store.SetCollectionActive(ctx, name, active); err != nil {
+		return fmt.Errorf("switching a collection: %w", err)
+	}
+	state := "off"
+	if active {
+		state = "on"
+	}
+	detail := fmt.Sprintf("collection %q switched %s", name, state)
+	if why != "" {
+		detail += ": " + why
+	}
+	return s.log(ctx, store.Activity{At: s.now(), Kind: store.SettingsChanged, Who: who, Detail: detail})
+}
+
+func (s *Service) log(ctx context.Context, entry store.Activity) error {
+	err := s.Store.Update(ctx, func(tx store.Tx) error {
+		return tx.Apply(ctx, &store.Changes{Activity: []store.Activity{entry}})
 	})
 	if err != nil {
 		return fmt.Errorf("logging an activity: %w", err)

@@ -116,6 +116,20 @@ func (p Plan) measured() batch.Measured {
 	return m
 }
 
+// Backfill returns how long a backfill of so many NFTs takes on a healthy
+// database, in the mode of the settings.
+func Backfill(s batch.Settings, nfts int64, m batch.Measured) time.Duration {
+	switch {
+	case s.Mode == batch.Adaptive && m.Rate > 0:
+		return time.Duration(float64(nfts) / m.Rate * float64(time.Second))
+	case s.Mode == batch.Adaptive:
+		s.Cap = 100 * 365 * 24 * time.Hour // it has none
+		return batch.Estimate(s, int(nfts), m.PerNFT).Total
+	}
+	pause := max(s.Delay, time.Duration(float64(m.PerNFT)*s.Niceness))
+	return time.Duration(nfts) * (m.PerNFT + pause)
+}
+
 // Left returns the time left of a run at its pace so far; false where it is
 // not known.
 func Left(r *store.Run, now time.Time) (time.Duration, bool) {

@@ -74,3 +74,12 @@ func (h hypothesis) ask(p *publish.Policy, r store.Rating, now time.Time) Vote {
 	})
 	return Vote{Name: h.name, Possible: true, Computes: ok, Decision: d, Votes: r.Votes}
 }
+
+// Names are the names of the votes that Votes tells of, in its order.
+func Names() []string {
+	names := make([]string, len(hypotheses))
+	for i, h := range hypotheses {
+		names[i] = h.name
+	}
+	return names
+}

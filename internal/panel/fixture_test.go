@@ -22,6 +22,7 @@ import (
 	"poa/internal/config"
 	"poa/internal/ledger"
 	"poa/internal/live"
+	"poa/internal/operate"
 	"poa/internal/overview"
 	"poa/internal/people"
 	"poa/internal/samples"
@@ -143,9 +144,10 @@ func open(t *testing.T) *site {
 	old := func() time.Duration { return set.Current().Batch.OldAfter }
 	recorder := samples.NewRecorder(samples.Options{Store: st, OldAfter: old, Now: time.Now, Log: log})
 	s.Panel, err = newPanel(Options{
-		Store: st, Votes: s.ledger, Runs: runs, Settings: set, Guard: guard, People: known, Live: stream,
+		Store: st, Votes: s.ledger, Runs: runs, Settings: set, Operate: operate.New(operate.Options{Store: st, Settings: set.Current}), Guard: guard, People: known, Live: stream,
 		Overview: overview.New(overview.Options{Store: st, Samples: samples.NewReader(recorder), OldAfter: old, Now: time.Now}),
 		Version:  "test", TryIt: true, Log: log,
+		Jobs: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "jobs at", r.URL.Path) }),
 	})
 	must(t, err)
 	pages, err := s.Panel.handler()

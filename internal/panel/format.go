@@ -2,6 +2,7 @@ package panel
 
 import (
 	"math"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -133,14 +134,29 @@ func words(name string) string { return strings.ReplaceAll(name, "_", " ") }
 // within limits a number to 0…100.
 func within(x float64) float64 { return min(100, max(0, x)) }
 
-// nftPath is the page of an NFT.
-func nftPath(id string) string { return "/nfts/" + url.PathEscape(id) }
+// nftPath is the page of an NFT, collectionPath of a collection and voterPath
+// of a voter.
+func nftPath(id string) string          { return pathOf("/nfts/", id) }
+func collectionPath(name string) string { return pathOf("/collections/", name) }
+func voterPath(id string) string        { return pathOf("/voters/", id) }
 
-// collectionPath is the page of a collection.
-func collectionPath(name string) string { return "/collections/" + url.PathEscape(name) }
+// pathOf is the path of what an operator gave a name: with the name as its last
+// part, or as a parameter where browsers would take that part for another
+// folder. Read it with named.
+func pathOf(folder, name string) string {
+	if name == "." || name == ".." {
+		return folder + "?is=" + name
+	}
+	return folder + url.PathEscape(name)
+}
 
-// voterPath is the page of a voter.
-func voterPath(id string) string { return "/voters/" + url.PathEscape(id) }
+// named is the name in a path made by pathOf: {id} of its pattern, or none.
+func named(r *http.Request) string {
+	if name := r.PathValue("id"); name != "" {
+		return name
+	}
+	return r.URL.Query().Get("is")
+}
 
 // with returns a path with parameters set, or removed where their value is "".
 func with(path string, query url.Values, pairs ...string) string {

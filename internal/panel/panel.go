@@ -4,6 +4,7 @@
 package panel
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 
 	"poa/internal/access"
 	"poa/internal/api"
+	"poa/internal/artwork"
 	"poa/internal/imagehost"
 	"poa/internal/live"
 	"poa/internal/operate"
@@ -32,6 +34,7 @@ type Options struct {
 	Runs     api.Runs
 	Settings *settings.Service
 	Operate  *operate.Service // what is done by hand
+	Jobs     http.Handler     // the job queue's own pages under JobsPath, nil for none
 	Guard    *access.Guard
 	People   *people.Service
 	Live     *live.Stream
@@ -39,6 +42,8 @@ type Options struct {
 	Version  string           // of the program
 	// Images says from where pictures may come, besides this server.
 	Images imagehost.Hosts
+	// SampleArt serves the pictures of a generated game's NFTs.
+	SampleArt bool
 	// TryIt lets operators cast votes in the arena.
 	TryIt bool
 	Now   func() time.Time
@@ -84,8 +89,12 @@ func (p *Panel) routes() []route {
 	)
 }
 
-// maxForm is the size of a form, in bytes.
-const maxForm = 256 << 10
+const (
+	// maxForm is the size of a form, in bytes.
+	maxForm = 256 << 10
+	// pageTime is how long a page may take.
+	pageTime = 30 * time.Second
+)
 
 // New returns the panel. It serves every path that is not another handler's.
 func New(o Options) (http.Handler, error) {
@@ -136,6 +145,9 @@ func (p *Panel) handler() (http.Handler, error) {
 	}
 	outer := http.NewServeMux()
 	outer.Handle("GET "+assetPrefix, compress(p.assets))
+	if p.SampleArt {
+		outer.Handle("GET "+artwork.Folder, compress(artwork.Handler()))
+	}
 	outer.Handle("/", compress(http.HandlerFunc(p.serve)))
 	return outer, nil
 }
@@ -187,11 +199,15 @@ func (p *Panel) setHeaders(w http.ResponseWriter) {
 func (p *Panel) guarded(route route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.setHeaders(w)
+		ctx, cancel := context.WithTimeout(r.Context(), pageTime)
+		defer cancel()
+		r = r.WithContext(ctx)
 		if err := p.cross.Check(r); err != nil {
 			p.fail(w, r, &problem{http.StatusForbidden, "Refused", "The request came from another site. If you meant it, go to the page itself and try again."})
 			return
 		}
 		client, err := p.Guard.Authorize(r, route.need)
+		api.Identify(r.Context(), client)
 		r = r.WithContext(access.With(r.Context(), &client))
 		if err == nil && client.Person == nil && route.need != access.Anyone {
 			err = access.ErrNoKey // pages are for people, keys for the API
@@ -233,7 +249,7 @@ var errNotFound = &problem{http.StatusNotFound, "There is nothing here", "The ad
 func (p *Panel) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var told *problem
 	switch {
-	case r.Context().Err() != nil && errors.Is(err, r.Context().Err()):
+	case errors.Is(r.Context().Err(), context.Canceled):
 		return // nobody waits for it
 	case errors.Is(err, access.ErrNoKey):
 		p.askToSignIn(w, r)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -206,7 +207,7 @@ func (p *Panel) makeKey(w http.ResponseWriter, r *http.Request) error {
 		return p.renderKeys(w, r, http.StatusUnprocessableEntity, v)
 	}
 	secret, hash := access.NewKey()
-	_, err = p.Store.PutKey(r.Context(), store.Key{Name: v.Name, Role: role, Hash: hash, CreatedAt: p.now(), CreatedBy: who(r)})
+	key, err := p.Store.PutKey(r.Context(), store.Key{Name: v.Name, Role: role, Hash: hash, CreatedAt: p.now(), CreatedBy: who(r)})
 	if errors.Is(err, store.ErrNameTaken) {
 		v.Field, v.Err = "name", "there is, or was, a key with this name"
 		return p.renderKeys(w, r, http.StatusUnprocessableEntity, v)
@@ -214,7 +215,7 @@ func (p *Panel) makeKey(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("storing a key: %w", err)
 	}
-	if err := p.record(r, fmt.Sprintf("made the API key %s (%s)", v.Name, role)); err != nil {
+	if err := p.record(r, people.MadeKey(key)); err != nil {
 		return err
 	}
 	return p.renderKeys(w, r, http.StatusOK, keysView{Made: secret, For: v.Name})
@@ -222,14 +223,17 @@ func (p *Panel) makeKey(w http.ResponseWriter, r *http.Request) error {
 
 func (p *Panel) revokeKey(w http.ResponseWriter, r *http.Request) error {
 	name := r.PostFormValue("name")
-	err := p.Store.RevokeKey(r.Context(), name, p.now())
-	if errors.Is(err, store.ErrNotFound) {
+	keys, err := p.Store.Keys(r.Context())
+	if err != nil {
+		return fmt.Errorf("reading the keys: %w", err)
+	}
+	if !slices.ContainsFunc(keys, func(k store.Key) bool { return k.Name == name && !ended(k.RevokedAt) }) {
 		return p.refuse(w, r, "/people/keys", "There is no such key, or it was revoked before.")
 	}
-	if err != nil {
+	if err := p.Store.RevokeKey(r.Context(), name, p.now()); err != nil {
 		return fmt.Errorf("revoking a key: %w", err)
 	}
-	if err := p.record(r, "revoked the API key "+name); err != nil {
+	if err := p.record(r, people.RevokedKey(name)); err != nil {
 		return err
 	}
 	return p.done(w, r, "/people/keys", "The key "+name+" is revoked. Running services refuse it within seconds.")

@@ -1,3 +1,609 @@
 package panel
 
-func (p *Panel) schedulerRoutes() []route { return nil }
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"poa/internal/access"
+	"poa/internal/batch"
+	"poa/internal/operate"
+	"poa/internal/outlook"
+	"poa/internal/samples"
+	"poa/internal/scheduler"
+	"poa/internal/settings"
+	"poa/internal/snapshot"
+	"poa/internal/store"
+	"poa/internal/trigger"
+)
+
+const (
+	// runsShown, candidatesShown and failuresShown are how long the lists of the
+	// scheduler page are, and runsPage a page of all runs.
+	runsShown       = 12
+	candidatesShown = 10
+	failuresShown   = 50
+	runsPage        = 50
+	// readyVotes is from how many votes an NFT without a score is a candidate
+	// for triggers.
+	readyVotes = 5
+)
+
+// schedulerPages are the pages of the scheduler. What the first one shows is
+// read once a second for all who look at it.
+type schedulerPages struct {
+	*Panel
+	latest *snapshot.Snapshot[*schedulerRead]
+	runs   *shared[int64, *runRead]
+	acted  atomic.Int64 // when somebody last did something here, in microseconds
+}
+
+func (p *Panel) schedulerRoutes() []route {
+	s := &schedulerPages{Panel: p}
+	s.latest = snapshot.New(time.Second, p.clock, s.read)
+	s.runs = newShared(time.Second, p.clock, s.readRun)
+	return []route{
+		{"GET", "/scheduler", access.View, s.show},
+		{"GET", "/scheduler/run", access.View, s.preview},
+		{"POST", "/scheduler/run", access.Operate, s.runNow},
+		{"POST", "/scheduler/backfill", access.Operate, s.backfill},
+		{"POST", "/scheduler/pause", access.Operate, s.pause},
+		{"POST", "/scheduler/resume", access.Operate, s.resume},
+		{"GET", "/scheduler/test", access.View, s.test},
+		{"POST", "/scheduler/test", access.Operate, s.doTest},
+		{"GET", "/scheduler/runs", access.View, s.listRuns},
+		{"GET", "/scheduler/runs/{number}", access.View, s.showRun},
+		{"POST", "/scheduler/runs/{number}/cancel", access.Operate, s.cancel},
+		{"POST", "/scheduler/failures/retry", access.Operate, s.retry},
+		{"POST", "/scheduler/failures/discard", access.Operate, s.discard},
+	}
+}
+
+// schedulerRead is what was read for the page of the scheduler. It is shared:
+// do not change it.
+type schedulerRead struct {
+	outlook.Run
+	Fixed, Adaptive batch.Coverage
+	Running         []store.Run // other than upkeep
+	Runs            []store.Run // other than upkeep, newest first
+	Day             samples.LastDay
+	Ready           []store.Candidate // for triggers
+	Waiting         store.Candidates  // for batches
+	Failures        []store.Failure
+	Collections     []store.Collection
+}
+
+// schedulerView is what the page of the scheduler shows.
+type schedulerView struct {
+	*schedulerRead
+	In    *settings.InForce
+	Class string // of the batch candidates
+	Now   time.Time
+	Paced batch.State
+}
+
+// read reads all that the page shows.
+func (s *schedulerPages) read(ctx context.Context) (*schedulerRead, error) {
+	in, now := s.Settings.Current(), s.now()
+	r := &schedulerRead{}
+	var err error
+	backlog, err := s.Overview.Backlog(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("counting the backlog: %w", err)
+	}
+	if r.Run, err = outlook.ScheduleOf(ctx, s.Store, in, backlog, now); err != nil {
+		return nil, err
+	}
+	if r.Items, err = s.Panel.Runs.Plan(ctx, in.Batch, nil); err != nil {
+		return nil, fmt.Errorf("planning the next batch: %w", err)
+	}
+	r.Cost = batch.Estimate(in.Batch, len(r.Items), r.Measured.PerNFT)
+	r.Fixed, r.Adaptive = r.In(in.Batch, batch.Fixed), r.In(in.Batch, batch.Adaptive)
+	if r.Runs, err = s.latestRuns(ctx, "", 0, runsShown); err != nil {
+		return nil, err
+	}
+	for _, run := range r.Runs {
+		if run.State == store.RunRunning {
+			r.Running = append(r.Running, run)
+		}
+	}
+	if r.Day, err = s.Overview.Samples.LastDay(ctx); err != nil {
+		return nil, fmt.Errorf("reading what happened in a day: %w", err)
+	}
+	if r.Ready, err = s.Store.TriggerCandidates(ctx, readyVotes, candidatesShown); err != nil {
+		return nil, fmt.Errorf("looking for NFTs that are ready: %w", err)
+	}
+	r.Waiting, err = s.Store.Candidates(ctx, store.Wanted{
+		Now: now, OldBefore: now.Add(-in.Batch.OldAfter), Due: candidatesShown, ByVotes: candidatesShown, ByWaiting: candidatesShown, Old: candidatesShown,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking for NFTs to compute: %w", err)
+	}
+	if r.Failures, err = s.Store.Failures(ctx, failuresShown); err != nil {
+		return nil, fmt.Errorf("reading the failed list: %w", err)
+	}
+	if r.Collections, err = s.Overview.Collections(ctx); err != nil {
+		return nil, fmt.Errorf("reading the collections: %w", err)
+	}
+	return r, nil
+}
+
+// latestRuns returns runs of a kind, below number before where that is not 0,
+// newest first; of all kinds but upkeep where kind is "".
+func (s *schedulerPages) latestRuns(ctx context.Context, kind store.RunKind, before int64, limit int) ([]store.Run, error) {
+	kinds := []store.RunKind{kind}
+	if kind == "" {
+		kinds = []store.RunKind{store.BatchRun, store.ManualRun, store.BackfillRun}
+	}
+	var all []store.Run
+	for _, k := range kinds {
+		runs, err := s.Store.Runs(ctx, k, before, limit)
+		if err != nil {
+			return nil, fmt.Errorf("reading the runs: %w", err)
+		}
+		all = append(all, runs...)
+	}
+	slices.SortFunc(all, func(a, b store.Run) int { return int(b.Number - a.Number) })
+	return all[:min(limit, len(all))], nil
+}
+
+// view returns what is shown now, and in any case what was done here.
+func (s *schedulerPages) view(ctx context.Context) (*schedulerView, error) {
+	read, err := s.latest.After(ctx, time.UnixMicro(s.acted.Load()))
+	if err != nil {
+		return nil, err
+	}
+	return &schedulerView{schedulerRead: read, In: s.Settings.Current(), Now: s.now(), Paced: s.Panel.Runs.Pacing()}, nil
+}
+
+// told records that something was done, and tells it on the page.
+func (s *schedulerPages) told(w http.ResponseWriter, r *http.Request, to, text string) error {
+	s.acted.Store(s.now().UnixMicro())
+	return s.done(w, r, to, text)
+}
+
+var schedulerHead = page{Title: "Scheduler", Sub: "What computes scores at once, what waits for the batch, and when it comes."}
+
+// candidateClasses are the lists of batch candidates.
+var candidateClasses = [...]option{{"new", "New, most votes"}, {"waiting", "New, longest wait"}, {"due", "Owed"}, {"old", "Old scores"}}
+
+func (s *schedulerPages) show(w http.ResponseWriter, r *http.Request) error {
+	class := r.URL.Query().Get("class")
+	if class == "" {
+		class = candidateClasses[0].Value
+	}
+	if !slices.ContainsFunc(candidateClasses[:], func(o option) bool { return o.Value == class }) {
+		return invalid("There are no candidates of class %q.", class)
+	}
+	v, err := s.view(r.Context())
+	if err != nil {
+		return err
+	}
+	v.Class = class
+	return s.render(w, r, schedulerHead, schedulerPage(v))
+}
+
+// candidates are those of the class that is shown.
+func (v *schedulerView) candidates() []store.Candidate {
+	switch v.Class {
+	case "waiting":
+		return v.Waiting.ByWaiting
+	case "due":
+		return v.Waiting.Due
+	case "old":
+		return v.Waiting.Old
+	}
+	return v.Waiting.ByVotes
+}
+
+func (v *schedulerView) classTabs() []tab {
+	var list []tab
+	for _, o := range candidateClasses {
+		list = append(list, tab{o.Text, "/scheduler?class=" + o.Value + "#candidates", o.Value == v.Class})
+	}
+	return list
+}
+
+// ruleRow is a rule of the triggers with its setting.
+type ruleRow struct {
+	Name, Setting, Priority string
+	On                      bool
+	Fired                   samples.Count
+}
+
+func (v *schedulerView) rules() []ruleRow {
+	r := v.In.Policy.Rules
+	var at []string
+	for _, m := range r.Milestones {
+		at = append(at, strconv.FormatInt(m, 10))
+	}
+	rows := []ruleRow{
+		{"Super vote", "each one", "high", r.Super, samples.Count{Name: string(trigger.Super)}},
+		{"FIRE", "given or withdrawn", "high", r.Fire, samples.Count{Name: string(trigger.Fire)}},
+		{"Milestone", "crosses " + strings.Join(at, ", ") + " votes", fmt.Sprintf("medium, high from %d", r.MilestoneHighFrom), r.Milestone, samples.Count{Name: string(trigger.Milestone)}},
+		{"High activity", fmt.Sprintf("%d votes within %s", r.HighActivityVotes, hours(r.HighActivityIn)), "medium", r.HighActivity, samples.Count{Name: string(trigger.HighActivity)}},
+	}
+	for i := range rows {
+		for _, c := range v.Day.Fired {
+			if c.Name == rows[i].Fired.Name {
+				rows[i].Fired = c
+			}
+		}
+	}
+	return rows
+}
+
+// hours writes a length of time as a setting: 24 h rather than 1 d.
+func hours(d time.Duration) string {
+	if d%time.Hour == 0 && d < 72*time.Hour {
+		return strconv.Itoa(int(d/time.Hour)) + " h"
+	}
+	return span(d)
+}
+
+// outcomes are the columns of recent activity.
+var outcomes = [...]string{samples.Changed, samples.Unchanged, samples.Withdrawn, samples.Deferred, samples.Failed}
+
+// computedInDay is how many computations a day had, and those by outcome.
+func (v *schedulerView) computedInDay() (total int64, by map[string]int64) {
+	by = map[string]int64{}
+	for _, c := range v.Day.Computations {
+		total += c.Total
+		for name, n := range c.Outcomes {
+			by[name] += n
+		}
+	}
+	return total, by
+}
+
+// classCounts says of how many NFTs of each class a plan consists: 14 new, 4
+// owed, 2 old.
+func classCounts(items []batch.Item) string {
+	n := map[batch.Class]int{}
+	for i := range items {
+		n[items[i].Class]++
+	}
+	return classWords(n)
+}
+
+func classWords(n map[batch.Class]int) string {
+	var parts []string
+	for _, c := range []batch.Class{batch.New, batch.Due, batch.Old} {
+		if n[c] > 0 {
+			parts = append(parts, count(n[c])+" "+className(c))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func className(c batch.Class) string {
+	if c == batch.Due {
+		return "owed"
+	}
+	return string(c)
+}
+
+func classTone(c batch.Class) string {
+	switch c {
+	case batch.New:
+		return "accent"
+	case batch.Due:
+		return "warn"
+	}
+	return ""
+}
+
+// coverageWords says when a backlog is covered.
+func coverageWords(c batch.Coverage) string {
+	if c.Runs == 0 {
+		return "nothing waits"
+	}
+	return plural(c.Runs, "run") + ", " + span(c.All)
+}
+
+// adaptiveNote says where the pace of adaptive mode comes from.
+func (v *schedulerView) adaptiveNote() string {
+	if v.Measured.Rate > 0 {
+		return "at the " + fixed(v.Measured.Rate, 0) + " NFTs a second of the last batch"
+	}
+	return "estimated for a healthy database"
+}
+
+// backfillTime says how long a backfill of all would take.
+func (v *schedulerView) backfillTime() string {
+	text := "All of them take about " + span(outlook.Backfill(v.In.Batch, rated(v.Collections...), v.Measured)) + " in " + v.In.Batch.Mode + " mode"
+	if v.In.Batch.Mode == batch.Fixed {
+		text += "; adaptive mode is made for this"
+	}
+	return text + "."
+}
+
+// duration is how long a run took, or has taken until now.
+func duration(r *store.Run, now time.Time) string {
+	end := r.EndedAt
+	if end.IsZero() {
+		end = now
+	}
+	return span(end.Sub(r.CreatedAt))
+}
+
+func stateTone(s store.RunState) string {
+	switch s {
+	case store.RunRunning:
+		return "info"
+	case store.RunDone:
+		return "ok"
+	case store.RunStopped, store.RunCancelled:
+		return "warn"
+	case store.RunFailed:
+		return "bad"
+	}
+	return ""
+}
+
+// kindWord is the kind of a run in words.
+func kindWord(k store.RunKind) string {
+	if k == store.ManualRun {
+		return "by hand"
+	}
+	return string(k)
+}
+
+// scope says which NFTs a run is about.
+func scope(collection *string) string {
+	if collection == nil {
+		return "all collections"
+	}
+	return *collection
+}
+
+// leftWords says how much time a run has left, and how it stands otherwise.
+func leftWords(r *store.Run, now time.Time) string {
+	switch left, known := outlook.Left(r, now); {
+	case r.Cancel != "":
+		return "ends after the NFTs under way: cancelled by " + r.Cancel
+	case known:
+		return "about " + span(left) + " left"
+	case r.Total == 0:
+		return "begins"
+	}
+	return "under way"
+}
+
+func runPath(number int64) string { return "/scheduler/runs/" + strconv.FormatInt(number, 10) }
+
+// requested is a form that asks for a run.
+type requested struct {
+	Collection *string
+	Size       int
+}
+
+// requestOf reads which NFTs a run is asked for.
+func (s *schedulerPages) requestOf(ctx context.Context, form func(string) string) (q requested, err error) {
+	if name := form("collection"); name != "" {
+		all, err := s.Overview.Collections(ctx)
+		if err != nil {
+			return q, fmt.Errorf("reading the collections: %w", err)
+		}
+		if !slices.ContainsFunc(all, func(c store.Collection) bool { return c.Name == name }) {
+			return q, invalid("There is no collection %q.", name)
+		}
+		q.Collection = &name
+	}
+	if text := strings.TrimSpace(form("size")); text != "" {
+		if q.Size, err = strconv.Atoi(text); err != nil || q.Size < 1 || q.Size > 1000 {
+			return q, invalid("The number of NFTs must be from 1 to 1,000, is %q.", text)
+		}
+	}
+	return q, nil
+}
+
+// previewView is what a run by hand would do.
+type previewView struct {
+	requested
+	Items []batch.Item
+	Cost  batch.Cost
+	*schedulerView
+}
+
+func (s *schedulerPages) preview(w http.ResponseWriter, r *http.Request) error {
+	q, err := s.requestOf(r.Context(), r.URL.Query().Get)
+	if err != nil {
+		return err
+	}
+	v, err := s.view(r.Context())
+	if err != nil {
+		return err
+	}
+	b := v.In.Batch
+	if q.Size > 0 {
+		b = b.Sized(q.Size)
+	}
+	items, err := s.Panel.Runs.Plan(r.Context(), b, q.Collection)
+	if err != nil {
+		return fmt.Errorf("planning a run: %w", err)
+	}
+	head := page{Title: "Run a batch now", Sub: "What it will take, in this order, and why.", Crumb: "Scheduler", CrumbPath: "/scheduler"}
+	return s.render(w, r, head, previewPage(previewView{q, items, batch.Estimate(b, len(items), v.Measured.PerNFT), v}))
+}
+
+var formName = regexp.MustCompile(`^[A-Z2-7]{26}$`)
+
+// newName names a request for a run, so that a form that is sent twice starts
+// one run.
+func newName() string { return rand.Text() }
+
+func nameIn(r *http.Request) string {
+	if name := r.PostFormValue("name"); formName.MatchString(name) {
+		return "request-" + name
+	}
+	return "request-" + newName()
+}
+
+func (s *schedulerPages) runNow(w http.ResponseWriter, r *http.Request) error {
+	q, err := s.requestOf(r.Context(), r.PostFormValue)
+	if err != nil {
+		return err
+	}
+	run, err := s.Panel.Runs.RunNow(r.Context(), scheduler.Manual{Size: q.Size, Collection: q.Collection, Who: who(r), Name: nameIn(r)})
+	if err != nil {
+		return fmt.Errorf("starting a run: %w", err)
+	}
+	return s.told(w, r, "/scheduler", fmt.Sprintf("Run %d has begun.", run.Number))
+}
+
+func (s *schedulerPages) backfill(w http.ResponseWriter, r *http.Request) error {
+	q, err := s.requestOf(r.Context(), r.PostFormValue)
+	if err != nil {
+		return err
+	}
+	run, err := s.Panel.Runs.Backfill(r.Context(), q.Collection, nameIn(r), who(r))
+	if err != nil {
+		return fmt.Errorf("starting a backfill: %w", err)
+	}
+	return s.told(w, r, "/scheduler", fmt.Sprintf("Backfill %d has begun, of %s.", run.Number, scope(q.Collection)))
+}
+
+// numberIn returns the number in the path.
+func numberIn(r *http.Request) (int64, error) {
+	n, err := strconv.ParseInt(r.PathValue("number"), 10, 64)
+	if err != nil || n < 1 {
+		return 0, errNotFound
+	}
+	return n, nil
+}
+
+func (s *schedulerPages) cancel(w http.ResponseWriter, r *http.Request) error {
+	number, err := numberIn(r)
+	if err != nil {
+		return err
+	}
+	run, err := s.Operate.Cancel(r.Context(), number, who(r))
+	back := here(r.PostFormValue("back"))
+	if back == "/" {
+		back = "/scheduler"
+	}
+	switch {
+	case errors.Is(err, operate.ErrEnded):
+		return s.refuse(w, r, back, fmt.Sprintf("Run %d had ended before: %s.", number, run.State))
+	case errors.Is(err, operate.ErrUpkeep):
+		return s.refuse(w, r, back, "Upkeep cannot be cancelled.")
+	case err != nil:
+		return err
+	}
+	return s.told(w, r, back, fmt.Sprintf("Run %d ends after the NFTs under way.", number))
+}
+
+// pauseSubjects are what can be paused.
+var pauseSubjects = [...]settings.Subject{settings.Batches, settings.Triggers}
+
+func subjectIn(r *http.Request) (settings.Subject, error) {
+	what := settings.Subject(r.PostFormValue("what"))
+	if !slices.Contains(pauseSubjects[:], what) {
+		return "", invalid("Batches or triggers can be paused, not %q.", string(what))
+	}
+	return what, nil
+}
+
+// pauseEnds are the ends of pauses that the form offers.
+var pauseEnds = [...]option{{"", "when resumed"}, {"15m", "in 15 minutes"}, {"1h", "in an hour"}, {"4h", "in 4 hours"}, {"24h", "in 24 hours"}}
+
+// untilIn reads when a pause ends: the time given, else the choice; the zero
+// time for when it is resumed.
+func (s *schedulerPages) untilIn(r *http.Request) (time.Time, error) {
+	if text := r.PostFormValue("until"); text != "" {
+		t, err := time.Parse("2006-01-02T15:04", text)
+		if err != nil {
+			return t, invalid("The end must be a time in UTC such as 2026-07-01T18:00, is %q.", text)
+		}
+		return t, nil
+	}
+	in := r.PostFormValue("ends")
+	if in == "" {
+		return time.Time{}, nil
+	}
+	d, err := time.ParseDuration(in)
+	if err != nil || d <= 0 {
+		return time.Time{}, invalid("A pause cannot end in %q.", in)
+	}
+	return s.now().Add(d), nil
+}
+
+func (s *schedulerPages) pause(w http.ResponseWriter, r *http.Request) error {
+	what, err := subjectIn(r)
+	if err != nil {
+		return err
+	}
+	until, err := s.untilIn(r)
+	if err != nil {
+		return err
+	}
+	err = s.Settings.Pause(r.Context(), what, settings.Pause{Until: until, Reason: strings.TrimSpace(r.PostFormValue("reason")), Who: who(r)})
+	var refused *settings.Refused
+	if errors.As(err, &refused) {
+		return s.refuse(w, r, "/scheduler", refusal(refused))
+	}
+	if err != nil {
+		return err
+	}
+	return s.told(w, r, "/scheduler", sentence(string(what)+" are paused"))
+}
+
+// pauseWords says since when a pause is, how long and why.
+func pauseWords(p settings.Pause) string {
+	const layout = "2 Jan 15:04 UTC"
+	end := "until resumed"
+	if !p.Until.IsZero() {
+		end = "until " + p.Until.UTC().Format(layout)
+	}
+	return "since " + p.Since.UTC().Format(layout) + ", " + end + ": " + p.Reason
+}
+
+// refusal says what is wrong with what was entered.
+func refusal(r *settings.Refused) string {
+	var parts []string
+	for _, p := range r.Problems {
+		parts = append(parts, sentence(p.Setting+" "+p.Message))
+	}
+	return "Not done. " + strings.Join(parts, " ")
+}
+
+func (s *schedulerPages) resume(w http.ResponseWriter, r *http.Request) error {
+	what, err := subjectIn(r)
+	if err != nil {
+		return err
+	}
+	if err := s.Settings.Resume(r.Context(), what, who(r), strings.TrimSpace(r.PostFormValue("why"))); err != nil {
+		return err
+	}
+	return s.told(w, r, "/scheduler", sentence(string(what)+" go on"))
+}
+
+func (s *schedulerPages) retry(w http.ResponseWriter, r *http.Request) error {
+	return s.failed(w, r, s.Operate.RetryFailure, "The next batch tries %s again.")
+}
+
+func (s *schedulerPages) discard(w http.ResponseWriter, r *http.Request) error {
+	return s.failed(w, r, s.Operate.DiscardFailure, "%s is off the failed list.")
+}
+
+// failed does something to an NFT on the failed list.
+func (s *schedulerPages) failed(w http.ResponseWriter, r *http.Request, do func(ctx context.Context, id, who string) error, done string) error {
+	id := r.PostFormValue("nft")
+	err := do(r.Context(), id, who(r))
+	if errors.Is(err, operate.ErrNotFailed) {
+		return s.refuse(w, r, "/scheduler", id+" is not on the failed list any more.")
+	}
+	if err != nil {
+		return err
+	}
+	return s.told(w, r, "/scheduler", fmt.Sprintf(done, id))
+}

@@ -45,8 +45,11 @@ func (p *Panel) askToSignIn(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, &problem{http.StatusUnauthorized, "Sign in first", "You are signed out, and nothing was changed. Sign in and try again."})
 		return
 	}
-	to := "/sign-in"
-	if next := here(r.URL.RequestURI()); next != "/" && r.Header.Get("HX-Request") == "" {
+	to, next := "/sign-in", r.URL.RequestURI()
+	if page, err := url.Parse(r.Header.Get("HX-Current-URL")); err == nil && r.Header.Get("HX-Request") != "" {
+		next = page.RequestURI() // the page that asked, not the part it asked for
+	}
+	if next = here(next); next != "/" {
 		to += "?next=" + url.QueryEscape(next)
 	}
 	if !strings.Contains(r.Header.Get("Accept"), "text/html") && r.Header.Get("Accept") != "" && r.Header.Get("Accept") != "*/*" {
@@ -103,7 +106,6 @@ func (p *Panel) signOut(w http.ResponseWriter, r *http.Request) error {
 	if err := p.People.SignOut(w, r); err != nil {
 		return err
 	}
-	w.Header().Set("Clear-Site-Data", `"cache"`)
 	redirect(w, r, "/sign-in")
 	return nil
 }

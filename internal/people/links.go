@@ -21,8 +21,9 @@ func LinkPath(token string) string { return SetupPath + "?token=" + token }
 // purposes are those of the links that lead to SetupPath.
 var purposes = [...]store.LinkPurpose{store.SetupLink, store.InviteLink, store.ResetLink}
 
-// Setup returns a token to make the first operator with, in place of all such
-// tokens before, as long as there is nobody; "" otherwise.
+// Setup returns a token to make the first operator with, as long as there is
+// nobody; "" otherwise. Several processes may have such tokens: once there is
+// somebody all of them are void.
 func (s *Service) Setup(ctx context.Context) (token string, err error) {
 	list, err := s.Store.People(ctx)
 	if err != nil {
@@ -30,9 +31,6 @@ func (s *Service) Setup(ctx context.Context) (token string, err error) {
 	}
 	if len(list) > 0 {
 		return "", nil
-	}
-	if _, err := s.Store.DeleteLinks(ctx, store.SetupLink, 0); err != nil {
-		return "", fmt.Errorf("ending earlier links: %w", err)
 	}
 	return s.link(ctx, store.Link{Purpose: store.SetupLink, Role: store.Operator})
 }

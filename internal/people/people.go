@@ -351,6 +351,10 @@ func (s *Service) change(ctx context.Context, number int64, f func(*store.Person
 	return p, nil
 }
 
+// MadeKey and RevokedKey are what Record is told about API keys.
+func MadeKey(k store.Key) string    { return fmt.Sprintf("made the API key %s (%s)", k.Name, k.Role) }
+func RevokedKey(name string) string { return "revoked the API key " + name }
+
 // Record logs what somebody did about people and keys, for the audit.
 func (s *Service) Record(ctx context.Context, who, what string) error {
 	a := store.Activity{At: s.now(), Kind: store.AccessChanged, Who: who, Detail: what}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"poa/internal/artwork"
 	"poa/internal/ledger"
 	"poa/internal/scoring"
 	"poa/internal/store"
@@ -143,12 +144,12 @@ func (g *Game) findChosen() {
 	rng.Shuffle(len(g.chosen), func(i, j int) { g.chosen[i], g.chosen[j] = g.chosen[j], g.chosen[i] })
 }
 
-// NFTs returns all NFTs of the game. They have no images.
+// NFTs returns all NFTs of the game. Their pictures are those of package artwork.
 func (g *Game) NFTs() iter.Seq[store.NFT] {
 	return func(yield func(store.NFT) bool) {
 		for i := range g.nfts {
 			n := &g.nfts[i]
-			if !yield(store.NFT{ID: n.id(), Name: fmt.Sprintf("%s #%d", n.collection, n.serial), Collection: n.collection}) {
+			if !yield(store.NFT{ID: n.id(), Name: fmt.Sprintf("%s #%d", n.collection, n.serial), Collection: n.collection, ImageURL: artwork.Path(n.id())}) {
 				return
 			}
 		}

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/rivermigrate"
 	"github.com/riverqueue/river/rivertype"
+	"riverqueue.com/riverui"
 
 	"poa/internal/store"
 )
@@ -120,6 +122,20 @@ func (q *River[D, T]) Present(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("looking for the table of the job queue: %w", err)
 	}
 	return there, nil
+}
+
+// UI returns River's own pages, for paths below prefix. They can change jobs
+// too: pass them what reads only. They read when they are looked at, never else.
+func (q *River[D, T]) UI(prefix string) (http.Handler, error) {
+	reader, err := river.NewClient(q.driver, &river.Config{Logger: q.log}) // works no jobs
+	if err != nil {
+		return nil, fmt.Errorf("opening the job queue to look at it: %w", err)
+	}
+	ui, err := riverui.NewHandler(&riverui.HandlerOpts{Endpoints: riverui.NewEndpoints(reader, nil), Logger: q.log, Prefix: prefix})
+	if err != nil {
+		return nil, fmt.Errorf("making the pages of the job queue: %w", err)
+	}
+	return ui, nil
 }
 
 // Insert asks for a step of a run.

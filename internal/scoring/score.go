@@ -72,13 +72,20 @@ func (p *Publishing) Score(r *Rating) (Result, bool) {
 		c.Slider = clamp(r.SliderSum.Float()/r.SliderWeight.Float(), 0, 100)
 	}
 	c.Fire = math.Min(100, 100*math.Log1p(r.FireWeight.Float())/math.Log1p(p.FireSaturation))
-	sum := p.EloWeight*c.Elo + p.SliderWeight*c.Slider + p.FireWeight*c.Fire
+	elo, slider, fire := p.Shares(c)
+	sum := elo + slider + fire
 	return Result{
 		POA:         round2(math.Min(100, c.Reliability*sum)),
 		Confidence:  round2(clamp((1-r.Sigma/p.SigmaScale)*100, 0, 100)),
 		Components:  c,
 		Provisional: r.Matchups < p.Provisional,
 	}, true
+}
+
+// Shares returns what each component adds to the sum that reliability scales:
+// the component times its weight.
+func (p *Publishing) Shares(c Components) (elo, slider, fire float64) {
+	return p.EloWeight * c.Elo, p.SliderWeight * c.Slider, p.FireWeight * c.Fire
 }
 
 // Terms is the number of votes R averages over: decided and tied matchups and

@@ -3,6 +3,7 @@ package settings
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -61,6 +62,19 @@ const (
 // pausePrefix begins the names under which pauses are stored beside settings.
 const pausePrefix = "pause."
 
+// changed begins the detail of the activity of a change.
+const changed = "changed "
+
+// Audited reports whether an activity is of a change or pause, which the audit
+// of settings tells in full.
+func Audited(a *store.Activity) bool {
+	return a.Kind == store.Paused || a.Kind == store.Resumed || a.Kind == store.SettingsChanged && strings.HasPrefix(a.Detail, changed)
+}
+
+// PauseName is the name under which the audit of settings has the pauses of a
+// subject.
+func PauseName(what Subject) string { return pausePrefix + string(what) }
+
 // Change is a change of settings, all of it or nothing.
 type Change struct {
 	Values   map[string]json.RawMessage // by name
@@ -71,6 +85,10 @@ type Change struct {
 type Refused struct{ Problems []config.Problem }
 
 func (r *Refused) Error() string { return (&config.Error{Problems: r.Problems}).Error() }
+
+func (r *Refused) add(name, message string) {
+	r.Problems = append(r.Problems, config.Problem{Setting: name, Source: config.Source{Layer: config.FromDatabase}, Message: message})
+}
 
 // Open reads what is in force.
 func Open(ctx context.Context, st store.Service, o Options) (*Service, error) {
@@ -206,6 +224,12 @@ func (s *Service) stored(ctx context.Context) (map[string]string, map[Subject]Pa
 	return all, pauses, nil
 }
 
+// RunTime reports whether a setting is one of those that can be changed at run
+// time, unless it is fixed in another way.
+func RunTime(name string) bool {
+	return slices.ContainsFunc([]string{"scoring.publishing.", "trigger.", "batch.", "upkeep."}, func(p string) bool { return strings.HasPrefix(name, p) })
+}
+
 // Changeable returns nil where a setting can be changed at run time, and why
 // it cannot otherwise.
 func (s *Service) Changeable(name string) error {
@@ -216,7 +240,7 @@ func (s *Service) Changeable(name string) error {
 		return fmt.Errorf("is no setting")
 	case strings.HasPrefix(name, "scoring.folding."):
 		return store.ErrFoldingFixed
-	case !slices.ContainsFunc([]string{"scoring.publishing.", "trigger.", "batch.", "upkeep."}, func(p string) bool { return strings.HasPrefix(name, p) }):
+	case !RunTime(name):
 		return fmt.Errorf("belongs to each process by itself; set it in its config file, environment or flags and restart it")
 	case values[i].Source.Layer != config.FromDefault && values[i].Source.Layer != config.FromDatabase:
 		return fmt.Errorf("is set by %s, which wins; change it there", values[i].Source)
@@ -231,44 +255,62 @@ func (s *Service) Change(ctx context.Context, c Change) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var refused Refused
-	refuse := func(name, message string) {
-		refused.Problems = append(refused.Problems, config.Problem{Setting: name, Source: config.Source{Layer: config.FromDatabase}, Message: message})
-	}
 	if strings.TrimSpace(c.Why) == "" {
-		refuse("why", "must say why the settings are changed")
+		refused.add("why", "must say why the settings are changed")
 	}
-	if len(c.Values) == 0 {
-		refuse("values", "must name at least one setting")
+	if err := s.check(ctx, c.Values, &refused); err != nil {
+		return err
+	}
+	if len(refused.Problems) > 0 {
+		return &refused
+	}
+	names := slices.Sorted(maps.Keys(c.Values))
+	changes := make([]store.SettingChange, len(names))
+	for i, name := range names {
+		changes[i] = store.SettingChange{Name: name, To: string(c.Values[name]), Who: c.Who, Why: c.Why, At: s.now()}
+	}
+	return s.put(ctx, store.SettingsChanged, changed+strings.Join(names, ", ")+": "+c.Why, c.Who, changes...)
+}
+
+// Check checks new values as Change does, and changes nothing. Its error is that
+// of Change.
+func (s *Service) Check(ctx context.Context, values map[string]json.RawMessage) error {
+	var refused Refused
+	if err := s.check(ctx, values, &refused); err != nil {
+		return err
+	}
+	if len(refused.Problems) > 0 {
+		return &refused
+	}
+	return nil
+}
+
+// check adds to refused what is wrong with new values.
+func (s *Service) check(ctx context.Context, values map[string]json.RawMessage, refused *Refused) error {
+	if len(values) == 0 {
+		refused.add("values", "must name at least one setting")
 	}
 	stored, _, err := s.stored(ctx)
 	if err != nil {
 		return err
 	}
-	names := slices.Sorted(maps.Keys(c.Values))
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if err := s.Changeable(name); err != nil {
-			refuse(name, err.Error())
+			refused.add(name, err.Error())
 			continue
 		}
-		stored[name] = string(c.Values[name])
-	}
-	if len(refused.Problems) == 0 {
-		if _, err := s.Load(stored); err != nil {
-			if problems, ok := err.(*config.Error); ok {
-				refused.Problems = problems.Problems
-			} else {
-				return err
-			}
-		}
+		stored[name] = string(values[name])
 	}
 	if len(refused.Problems) > 0 {
-		return &refused
+		return nil
 	}
-	changes := make([]store.SettingChange, len(names))
-	for i, name := range names {
-		changes[i] = store.SettingChange{Name: name, To: string(c.Values[name]), Who: c.Who, Why: c.Why, At: s.now()}
+	_, err = s.Load(stored)
+	var problems *config.Error
+	if errors.As(err, &problems) {
+		refused.Problems = problems.Problems
+		return nil
 	}
-	return s.put(ctx, store.SettingsChanged, "changed "+strings.Join(names, ", ")+": "+c.Why, c.Who, changes...)
+	return err
 }
 
 // Pause pauses a subject, or replaces its pause.
@@ -300,7 +342,7 @@ func (s *Service) putPause(ctx context.Context, kind store.ActivityKind, what Su
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.put(ctx, kind, detail, who, store.SettingChange{
-		Name: pausePrefix + string(what), To: string(value), Who: who, Why: why, At: s.now(),
+		Name: PauseName(what), To: string(value), Who: who, Why: why, At: s.now(),
 	})
 }
 

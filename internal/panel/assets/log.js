@@ -39,7 +39,7 @@ document.addEventListener("poa:ready", () => {
     if (e.nft) { part(".of").textContent = e.nft; part(".of").href = "/nfts/" + encodeURIComponent(e.nft); } else part(".of").remove();
     part(".why").textContent = reasons(e);
     part(".detail").textContent = e.detail || "";
-    if (e.run) { part(".run").textContent = "run " + e.run; part(".run").href = "/log?run=" + e.run; } else part(".run").remove();
+    if (e.run) { part(".run").textContent = "run " + e.run; part(".run").href = "/scheduler/runs/" + e.run; } else part(".run").remove();
     if (e.who) part(".who").textContent = "by " + e.who; else part(".who").remove();
     if (e.poa != null) {
       part(".poa").textContent = fixed(e.poa);

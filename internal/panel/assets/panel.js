@@ -35,6 +35,7 @@
       if (e.key === "Escape" && typing) { typing.blur(); return; }
       if (typing || $("dialog[open]")) return;
       if ((e.key === " " || e.key === "Enter") && e.target.closest("a, button, summary, input")) return; // theirs
+      if (e.key.startsWith("Arrow") && e.target.closest("input, [tabindex='0'], dialog")) return; // likewise
       if (leader && e.timeStamp - leader < 1500) {
         leader = 0;
         const place = places[e.key] && $(`.nav a[href="${places[e.key]}"]`);
@@ -67,6 +68,12 @@
       const asked = e.submitter?.dataset.confirm || e.target.dataset.confirm;
       if (asked && !confirm(asked)) { e.preventDefault(); e.stopImmediatePropagation(); }
     }, true);
+    document.addEventListener("submit", (e) => { // once is enough
+      const button = e.submitter;
+      if (e.defaultPrevented || !button || e.target.method !== "post") return;
+      setTimeout(() => { button.disabled = true; });
+      setTimeout(() => { button.disabled = false; }, 4000);
+    });
     document.addEventListener("change", (e) => { if (e.target.matches("[data-submit]")) e.target.form.requestSubmit(); });
   }
 
@@ -193,7 +200,7 @@
         const s = data.series[i], color = tone(s, i), kind = s.kind || "line";
         if (kind === "bars") return { label: s.name, stroke: color, fill: data.stacked ? color : alpha(color, 0.85), width: 0, paths: bars, points: { show: false } };
         if (kind === "points") return { label: s.name, stroke: color, width: 0, paths: () => null, points: { show: true, size: 5, fill: color } };
-        return { label: s.name, stroke: kind === "edge" ? alpha(color, 0.25) : color, width: kind === "edge" ? 1 : 1.75, spanGaps: !!s.join, dash: s.dash ? [5, 4] : undefined, fill: kind === "area" ? alpha(color, 0.14) : undefined, points: { show: data.times.length < 3, size: 5, fill: color }, paths: s.step ? uPlot.paths.stepped({ align: 1 }) : undefined };
+        return { label: s.name, stroke: kind === "edge" ? alpha(color, 0.25) : color, width: kind === "edge" ? 1 : 1.75, spanGaps: !!s.join, dash: s.dash ? [5, 4] : undefined, fill: kind === "area" ? alpha(color, 0.14) : undefined, points: { show: s.values.filter((v) => v != null).length < 3, size: 5, fill: color }, paths: s.step ? uPlot.paths.stepped({ align: 1 }) : undefined };
       })],
       bands: data.bands?.map(([top, bottom, color]) => ({ series: [order.indexOf(top) + 1, order.indexOf(bottom) + 1], fill: alpha(css(`--${color || "s1"}`), 0.14) })),
       hooks: { setCursor: [(u) => legend(figure, c, u.cursor.idx)] },

@@ -1,0 +1,266 @@
+package panel
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"poa/internal/ledger"
+	"poa/internal/scoring"
+	"poa/internal/store"
+)
+
+// later lets what was read before be read again.
+func later(s *site) {
+	ahead := s.Now().Sub(time.Now()) + 10*time.Second
+	s.Now = func() time.Time { return time.Now().Add(ahead) }
+}
+
+// rated gives each NFT a slider rating, which triggers nothing.
+func (s *site) rated() {
+	s.t.Helper()
+	for i := range 3 {
+		s.cast(ledger.Vote{Voter: fmt.Sprint("rater-", i), A: fmt.Sprintf("c/%d", i+1), Vote: scoring.Vote{Kind: scoring.Slider, Value: 80}})
+	}
+}
+
+// run returns the run with a number.
+func (s *site) run(number int64) store.Run {
+	s.t.Helper()
+	run, err := s.Store.Run(s.t.Context(), number)
+	must(s.t, err)
+	return run
+}
+
+// logged returns the latest entry of a kind.
+func (s *site) logged(kind store.ActivityKind) store.Activity {
+	s.t.Helper()
+	list, err := s.Store.ListActivity(s.t.Context(), store.ActivityQuery{Kind: kind, Limit: 1})
+	must(s.t, err)
+	if len(list) == 0 {
+		s.t.Fatalf("no entry of kind %s", kind)
+	}
+	return list[0]
+}
+
+func TestScheduler(t *testing.T) {
+	s := open(t)
+	s.rated()
+	page := s.sign(store.Viewer, "vera").get("/scheduler", http.StatusOK)
+	page.holds(t, "crosses 5, 10, 25, 50, 100 votes", "5 votes within 24 h", "every 1 h, on the clock", "3 without a score, 0 owed, 0 old",
+		"3 NFTs", "1 vote, no score yet", "in adaptive mode, estimated for a healthy database", "You can look.")
+	page.lacks(t, `action="/scheduler`, "Run now", "Cancel")
+	s.sign(store.Operator, "alice").get("/scheduler", http.StatusOK).holds(t, `action="/scheduler/run"`, `action="/scheduler/backfill"`, `action="/scheduler/pause"`, `action="/scheduler/test"`, "All of them take about 1.5 s in fixed mode")
+	for _, class := range []string{"new", "waiting"} {
+		s.sign(store.Viewer, class).get("/scheduler?class="+class, http.StatusOK).holds(t, `href="/nfts/c%2F3"`)
+	}
+	s.sign(store.Viewer, "other").get("/scheduler?class=odd", http.StatusUnprocessableEntity)
+}
+
+// TestSchedulerIsRead sees that all who look share what was read.
+func TestSchedulerIsRead(t *testing.T) {
+	s := open(t)
+	at := time.Now()
+	s.Now = func() time.Time { return at }
+	vera, vic := s.sign(store.Viewer, "vera"), s.sign(store.Viewer, "vic")
+	vera.get("/scheduler", http.StatusOK).holds(t, "No runs yet")
+	_, err := s.Panel.Runs.Backfill(t.Context(), nil, "unseen", "elsewhere")
+	must(t, err)
+	vic.get("/scheduler", http.StatusOK).holds(t, "No runs yet")
+	later(s)
+	vic.get("/scheduler", http.StatusOK).holds(t, "elsewhere", "<progress")
+}
+
+func TestRunNow(t *testing.T) {
+	s := open(t)
+	s.rated()
+	alice := s.sign(store.Operator, "alice")
+	preview := alice.get("/scheduler/run?size=2&collection=art", http.StatusOK)
+	preview.holds(t, "2 NFTs in about", "2 new", `name="collection" value="art"`, `name="size" value="2"`)
+	if runs, err := s.Store.Runs(t.Context(), "", 0, 10); err != nil || len(runs) != 0 {
+		t.Fatalf("looking started %v, %v", runs, err)
+	}
+	name := between(preview.body[strings.Index(preview.body, `name="name" value="`):], `name="name" value="`, `">`)
+	for range 2 { // sent twice, it is one run
+		alice.post("/scheduler/run", http.StatusSeeOther, "name", name, "size", "2", "collection", "art")
+	}
+	alice.get("/scheduler", http.StatusOK).holds(t, "Run 1 has begun.", "<progress", `action="/scheduler/runs/1/cancel"`)
+	s.sign(store.Viewer, "vera").get("/scheduler", http.StatusOK).lacks(t, `action="/scheduler`)
+	s.work()
+	later(s)
+	if run := s.run(1); run.State != store.RunDone || run.Done != 2 || run.RequestedBy != "alice" || *run.Collection != "art" {
+		t.Errorf("the run is %+v", run)
+	}
+	if runs, err := s.Store.Runs(t.Context(), "", 0, 10); err != nil || len(runs) != 1 {
+		t.Errorf("runs %v, %v", runs, err)
+	}
+	page := alice.get("/scheduler", http.StatusOK)
+	page.holds(t, `href="/scheduler/runs/1"`)
+	page.lacks(t, "<progress", "Under way")
+	alice.get("/scheduler/runs/1", http.StatusOK).holds(t, "asked for by alice", "2 new", "done", `href="/nfts/c%2F`, "run ended")
+	alice.get("/scheduler/runs?kind=manual", http.StatusOK).holds(t, `href="/scheduler/runs/1"`)
+	alice.get("/scheduler/runs?kind=batch", http.StatusOK).lacks(t, `href="/scheduler/runs/1"`)
+
+	for _, bad := range []string{"size=0", "size=1001", "size=x", "collection=none"} {
+		alice.get("/scheduler/run?"+bad, http.StatusUnprocessableEntity)
+		field, value, _ := strings.Cut(bad, "=")
+		alice.post("/scheduler/run", http.StatusUnprocessableEntity, field, value)
+	}
+	for _, path := range []string{"/scheduler/runs/2", "/scheduler/runs/x", "/scheduler/runs/0"} {
+		alice.get(path, http.StatusNotFound)
+	}
+	alice.get("/scheduler/runs?kind=odd", http.StatusUnprocessableEntity)
+	alice.get("/scheduler/runs?before=x", http.StatusUnprocessableEntity)
+}
+
+func TestCancelRun(t *testing.T) {
+	s := open(t)
+	s.rated()
+	alice := s.sign(store.Operator, "alice")
+	alice.post("/scheduler/run", http.StatusSeeOther)
+	s.sign(store.Viewer, "vera").post("/scheduler/runs/1/cancel", http.StatusForbidden)
+	if run := s.run(1); run.Cancel != "" {
+		t.Fatalf("a viewer cancelled %+v", run)
+	}
+	if to := alice.post("/scheduler/runs/1/cancel", http.StatusSeeOther, "back", "/scheduler/runs/1").Header.Get("Location"); to != "/scheduler/runs/1" {
+		t.Errorf("led to %q", to)
+	}
+	if run := s.run(1); run.Cancel != "alice" {
+		t.Errorf("the run is %+v", run)
+	}
+	alice.get("/scheduler", http.StatusOK).holds(t, "cancelled by alice")
+	s.work()
+	if run := s.run(1); run.State != store.RunCancelled || run.Done != 0 {
+		t.Errorf("the run is %+v", run)
+	}
+	alice.post("/scheduler/runs/1/cancel", http.StatusSeeOther)
+	alice.get("/scheduler", http.StatusOK).holds(t, "Run 1 had ended before: cancelled.")
+	alice.post("/scheduler/runs/7/cancel", http.StatusNotFound)
+}
+
+func TestBackfill(t *testing.T) {
+	s := open(t)
+	s.rated()
+	alice := s.sign(store.Operator, "alice")
+	s.sign(store.Viewer, "vera").post("/scheduler/backfill", http.StatusForbidden)
+	alice.post("/scheduler/backfill", http.StatusUnprocessableEntity, "collection", "none")
+	alice.post("/scheduler/backfill", http.StatusSeeOther, "collection", "art")
+	alice.get("/scheduler", http.StatusOK).holds(t, "Backfill 1 has begun, of art.", "0 of 3, under way")
+	s.work()
+	if run := s.run(1); run.Kind != store.BackfillRun || run.State != store.RunDone || run.Done != 3 || run.RequestedBy != "alice" {
+		t.Errorf("the run is %+v", run)
+	}
+}
+
+func TestPauseAndResume(t *testing.T) {
+	s := open(t)
+	alice := s.sign(store.Operator, "alice")
+	s.sign(store.Viewer, "vera").post("/scheduler/pause", http.StatusForbidden, "what", "batches", "reason", "mine")
+
+	began := time.Now()
+	alice.post("/scheduler/pause", http.StatusSeeOther, "what", "batches", "reason", "moving the disk", "ends", "1h")
+	p := s.Settings.Current().Batches
+	if p.Who != "alice" || p.Reason != "moving the disk" || p.Until.Before(began.Add(time.Hour-time.Second)) || p.Until.After(time.Now().Add(time.Hour)) {
+		t.Errorf("batches: %+v", p)
+	}
+	if a := s.logged(store.Paused); a.Who != "alice" || !strings.Contains(a.Detail, "moving the disk") {
+		t.Errorf("logged %+v", a)
+	}
+	alice.get("/scheduler", http.StatusOK).holds(t, "Batches are paused.", "moving the disk", "Resume batches", "Pause triggers")
+
+	alice.post("/scheduler/pause", http.StatusSeeOther, "what", "triggers", "reason", "trying", "until", "2999-01-02T03:04")
+	if p := s.Settings.Current().Triggers; !p.Until.Equal(time.Date(2999, 1, 2, 3, 4, 0, 0, time.UTC)) {
+		t.Errorf("triggers: %+v", p)
+	}
+	alice.post("/scheduler/resume", http.StatusSeeOther, "what", "triggers", "why", "tried")
+	if s.Settings.Current().Triggers.On(time.Now()) {
+		t.Error("triggers are paused still")
+	}
+	if a := s.logged(store.Resumed); a.Who != "alice" {
+		t.Errorf("logged %+v", a)
+	}
+
+	alice.get("/scheduler", http.StatusOK) // takes what was told
+	alice.post("/scheduler/pause", http.StatusSeeOther, "what", "triggers", "reason", " ")
+	alice.get("/scheduler", http.StatusOK).holds(t, "Reason must say why triggers are paused")
+	alice.post("/scheduler/pause", http.StatusSeeOther, "what", "triggers", "reason", "late", "until", "2001-01-02T03:04")
+	alice.get("/scheduler", http.StatusOK).holds(t, "Until must be in the future")
+	if s.Settings.Current().Triggers.On(time.Now()) {
+		t.Error("a refused pause is in force")
+	}
+	for _, bad := range [][]string{{"what", "x"}, {"what", "batches", "reason", "x", "until", "soon"}, {"what", "batches", "reason", "x", "ends", "-1h"}} {
+		alice.post("/scheduler/pause", http.StatusUnprocessableEntity, bad...)
+	}
+	alice.post("/scheduler/resume", http.StatusUnprocessableEntity, "what", "x")
+}
+
+func TestTestTrigger(t *testing.T) {
+	s := open(t)
+	s.rated()
+	alice, vera := s.sign(store.Operator, "alice"), s.sign(store.Viewer, "vera")
+	vera.get("/scheduler/test", http.StatusOK)
+	vera.get("/scheduler/test?nft=pict", http.StatusOK).holds(t, "Picture 1", "Picture 3", `href="/scheduler/test?nft=c%2F1&amp;vote=matchup%2C+won"`)
+	vera.get("/scheduler/test?nft=nothing", http.StatusOK).holds(t, "No NFT has an id or name that begins so.")
+	vera.get("/scheduler/test?nft=c%2F1&vote=odd", http.StatusUnprocessableEntity)
+
+	const path = "/scheduler/test?nft=c%2F1&vote=FIRE"
+	shown := vera.get(path, http.StatusOK)
+	shown.holds(t, "1 vote, no score", "computes at once, because of FIRE, with high priority.", "waits for the batch")
+	shown.lacks(t, "Do it")
+	vera.post("/scheduler/test", http.StatusForbidden, "nft", "c/1", "vote", "FIRE")
+	alice.get(path, http.StatusOK).holds(t, "Do it: compute now")
+	if found, err := s.Operate.Find(t.Context(), "c/1"); err != nil || found.Rating.Score != nil {
+		t.Fatalf("looking computed %+v, %v", found.Rating.Score, err)
+	}
+
+	alice.post("/scheduler/test", http.StatusSeeOther, "nft", "c/1", "vote", "slider rating")
+	alice.get(path, http.StatusOK).holds(t, "Nothing was computed: a slider rating would not trigger.")
+	alice.post("/scheduler/test", http.StatusSeeOther, "nft", "c/1", "vote", "FIRE")
+	alice.get(path, http.StatusOK).holds(t, "the first score.")
+	found, err := s.Operate.Find(t.Context(), "c/1")
+	must(t, err)
+	if found.Rating.Score == nil || found.Rating.Votes != 1 || found.Rating.Fires != 0 {
+		t.Errorf("the rating is %+v", found.Rating)
+	}
+	if a := s.logged(store.Computed); a.Who != "alice" || a.Reason != store.ReasonManual {
+		t.Errorf("logged %+v", a)
+	}
+	alice.post("/scheduler/test", http.StatusNotFound, "nft", "nothing", "vote", "FIRE")
+
+	alice.post("/scheduler/pause", http.StatusSeeOther, "what", "triggers", "reason", "trying")
+	vera.get(path, http.StatusOK).holds(t, "marks it as owed: triggers are paused")
+}
+
+func TestFailedList(t *testing.T) {
+	s := open(t)
+	s.rated()
+	found, err := s.Operate.Find(t.Context(), "c/1")
+	must(t, err)
+	must(t, s.Store.Update(t.Context(), func(tx store.Tx) error {
+		return tx.Apply(t.Context(), &store.Changes{Failures: []store.Failure{{NFT: found.NFT.Number, Error: "no <number>", Tries: 5, FirstAt: s.now(), LastAt: s.now()}}})
+	}))
+	alice, vera := s.sign(store.Operator, "alice"), s.sign(store.Viewer, "vera")
+	shown := vera.get("/scheduler", http.StatusOK)
+	shown.holds(t, "no &lt;number&gt;", "given up")
+	shown.lacks(t, "Retry", "Discard")
+	for _, what := range []string{"retry", "discard"} {
+		vera.post("/scheduler/failures/"+what, http.StatusForbidden, "nft", "c/1")
+	}
+	alice.post("/scheduler/failures/retry", http.StatusSeeOther, "nft", "c/1")
+	alice.get("/scheduler", http.StatusOK).holds(t, "The next batch tries c/1 again.", "Discard")
+	if list, err := s.Store.Failures(t.Context(), 10); err != nil || len(list) != 1 || list[0].NextTry.IsZero() {
+		t.Errorf("failures %+v, %v", list, err)
+	}
+	if a := s.logged(store.Deferred); a.Who != "alice" || a.NFTID != "c/1" {
+		t.Errorf("logged %+v", a)
+	}
+	alice.post("/scheduler/failures/discard", http.StatusSeeOther, "nft", "c/1")
+	page := alice.get("/scheduler", http.StatusOK)
+	page.holds(t, "c/1 is off the failed list.")
+	page.lacks(t, "Discard")
+	alice.post("/scheduler/failures/retry", http.StatusSeeOther, "nft", "c/1")
+	alice.get("/scheduler", http.StatusOK).holds(t, "c/1 is not on the failed list any more.")
+	alice.post("/scheduler/failures/retry", http.StatusNotFound, "nft", "nothing")
+}

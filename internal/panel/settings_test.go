@@ -1,0 +1,176 @@
+package panel
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"poa/internal/settings"
+	"poa/internal/store"
+)
+
+func TestSettingsAreShown(t *testing.T) {
+	s := open(t)
+	operator, viewer := s.sign(store.Operator, "alice"), s.sign(store.Viewer, "vera")
+	page := operator.get("/settings", http.StatusOK)
+	page.holds(t, `name="s.batch.every" value="1h"`, "length of a window", `name="s.trigger.milestones" value="5, 10, 25, 50, 100"`, `<option value="fixed" selected>`, "Review the changes")
+	page.lacks(t, `name="s.scoring.folding.k"`, `name="s.log.level"`)
+	viewer.get("/settings", http.StatusOK).lacks(t, "<input type=\"hidden\" name=\"s.", "Review the changes", "/settings/review")
+	for _, v := range s.Settings.List() {
+		page.holds(t, `data-setting="`+v.Name+`"`)
+	}
+}
+
+func TestSettingsAreChanged(t *testing.T) {
+	s := open(t)
+	alice := s.sign(store.Operator, "alice")
+	review := alice.post("/settings/review", http.StatusOK, "s.batch.every", "15m", "s.batch.size", "20", "s.trigger.super", "false", "s.trigger.fire", "false", "s.trigger.fire", "true")
+	review.holds(t, "2 changes", `name="s.batch.every" value="15m"`, `name="was.batch.every" value="1h"`, `name="s.trigger.super" value="false"`)
+	review.lacks(t, "batch.size", "trigger.fire", "backfill")
+	fields := []string{"s.batch.every", "15m", "was.batch.every", "1h", "s.trigger.super", "false", "was.trigger.super", "true"}
+	alice.post("/settings", http.StatusUnprocessableEntity, fields...).holds(t, "Say why")
+	if in := s.Settings.Current(); in.Batch.Every.Minutes() != 60 || !in.Policy.Rules.Super {
+		t.Fatalf("in force before a reason was given: %+v", in.Batch)
+	}
+	alice.post("/settings", http.StatusSeeOther, append(fields, "why", "livelier <b>")...)
+	alice.get("/settings", http.StatusOK).holds(t, "2 settings changed.", `name="s.batch.every" value="15m"`, "changed here")
+	if in := s.Settings.Current(); in.Batch.Every.Minutes() != 15 || in.Policy.Rules.Super {
+		t.Errorf("in force: %+v", in.Batch)
+	}
+	alice.get("/audit?of=batch.every", http.StatusOK).holds(t, ">1h</del>", ">15m</ins>", "livelier &lt;b&gt;", "alice")
+	alice.get("/audit?of=batch.size", http.StatusOK).holds(t, "Nothing here yet")
+
+	// Sent again nothing changes; what somebody else changed meanwhile is shown first.
+	if to := alice.post("/settings", http.StatusSeeOther, append(fields, "why", "again")...).Header.Get("Location"); to != "/settings" {
+		t.Errorf("to %q", to)
+	}
+	alice.post("/settings", http.StatusConflict, "s.batch.every", "30m", "was.batch.every", "1h", "why", "slower").holds(t, "changed one of these meanwhile", `name="was.batch.every" value="15m"`)
+}
+
+func TestSettingsThatAreRefused(t *testing.T) {
+	s := open(t)
+	alice := s.sign(store.Operator, "alice")
+	for name, c := range map[string]struct {
+		fields []string
+		want   []string
+	}{
+		"no duration":     {[]string{"s.batch.every", "soon"}, []string{"Must be a duration", `value="soon"`, `aria-invalid="true"`}},
+		"no number":       {[]string{"s.batch.niceness", "NaN"}, []string{"Must be a number"}},
+		"empty":           {[]string{"s.batch.size", ""}, []string{"Has no value; the default is 20."}},
+		"out of range":    {[]string{"s.batch.new_share", "2", "s.batch.size", "30"}, []string{`name="s.batch.new_share" value="2"`, `name="s.batch.size" value="30"`, `aria-invalid="true"`}},
+		"not together":    {[]string{"s.scoring.publishing.elo_weight", "0.9"}, []string{"sum to 1"}},
+		"two of them":     {[]string{"s.batch.size", "x", "s.batch.cap", "x"}, []string{"Must be a whole number", "Must be a duration"}},
+		"folding":         {[]string{"s.scoring.folding.k", "40"}, []string{"Folding constants are fixed when a database is created"}},
+		"of the process":  {[]string{"s.log.level", "debug"}, []string{"restart it."}},
+		"unknown setting": {[]string{"s.batch.sise", "3"}, []string{"load the page again"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			alice.post("/settings/review", http.StatusUnprocessableEntity, c.fields...)
+			page := alice.post("/settings", http.StatusUnprocessableEntity, append(c.fields, "why", "x")...)
+			for _, want := range c.want {
+				if !strings.Contains(page.body, want) && !strings.Contains(page.body, sentence(want)) {
+					t.Errorf("the page does not hold %q", want)
+				}
+			}
+		})
+	}
+	if changes, err := s.Store.ListSettingChanges(t.Context(), store.SettingQuery{Limit: 1}); err != nil || len(changes) > 0 {
+		t.Errorf("refused changes were stored: %v, %v", changes, err)
+	}
+	if to := alice.post("/settings/review", http.StatusSeeOther, "s.batch.size", " 20 ").Header.Get("Location"); to != "/settings" {
+		t.Errorf("nothing to review leads to %q", to)
+	}
+}
+
+func TestSettingsAreCheckedWhileWritten(t *testing.T) {
+	s := open(t)
+	alice := s.sign(store.Operator, "alice")
+	for want, fields := range map[string][]string{
+		`{"problems":{},"changed":[],"publishing":false}`:                                                                {"s.batch.every", "60m", "s.trigger.milestones", "[5,10,25,50,100]"},
+		`{"problems":{},"changed":["batch.every"],"publishing":false}`:                                                   {"s.batch.every", "2h"},
+		`{"problems":{},"changed":["scoring.publishing.sigma_scale"],"publishing":true}`:                                 {"s.scoring.publishing.sigma_scale", "500"},
+		`{"problems":{"batch.size":"Must be a whole number, is 2.5."},"changed":[],"publishing":false}`:                  {"s.batch.size", "2.5"},
+		`{"problems":{"batch.mode":"Must be fixed or adaptive, is \"x\"."},"changed":["batch.mode"],"publishing":false}`: {"s.batch.mode", "x"},
+	} {
+		if got := alice.post("/settings/check", http.StatusOK, fields...); strings.TrimSpace(got.body) != want {
+			t.Errorf("%v: %s, want %s", fields, got.body, want)
+		}
+	}
+	if s.Settings.Current().Batch.Every.Hours() != 1 {
+		t.Error("a check changed a setting")
+	}
+}
+
+// TestPublishingConstants sees that a new scoring version is announced, and a
+// backfill started where it is wanted.
+func TestPublishingConstants(t *testing.T) {
+	s := open(t)
+	s.cast(super())
+	alice := s.sign(store.Operator, "alice")
+	field := []string{"s.scoring.publishing.sigma_scale", "500"}
+	alice.post("/settings/review", http.StatusOK, field...).holds(t, "new scoring version", "Then compute 2 scores again")
+	version := s.Settings.Current().Policy.Version
+	alice.post("/settings", http.StatusSeeOther, append(field, "was.scoring.publishing.sigma_scale", "400", "why", "wider", "backfill", "yes")...)
+	alice.get("/settings", http.StatusOK).holds(t, fmt.Sprintf("scoring version %d", version+1), "The backfill has begun.")
+	s.work()
+	runs, err := s.Store.Runs(t.Context(), store.BackfillRun, 0, 2)
+	must(t, err)
+	if len(runs) != 1 || runs[0].RequestedBy != "alice" || runs[0].State != store.RunDone || runs[0].Done != 2 {
+		t.Errorf("backfills: %+v", runs)
+	}
+	alice.get("/audit", http.StatusOK).holds(t, "Started a backfill.", "scoring.publishing.sigma_scale")
+}
+
+func TestAuditLog(t *testing.T) {
+	s := open(t)
+	alice, vera := s.sign(store.Operator, "alice"), s.sign(store.Viewer, "vera")
+	vera.get("/audit", http.StatusOK).holds(t, "Invited alice as an operator.")
+	must(t, s.Settings.Pause(t.Context(), settings.Triggers, settings.Pause{Reason: "a bot", Who: "alice"}))
+	must(t, s.Settings.Resume(t.Context(), settings.Triggers, "bob", "it is gone"))
+	page := vera.get("/audit?of=pause.triggers", http.StatusOK)
+	page.holds(t, ">running</del>", ">paused</ins>", "a bot", "bob", "it is gone")
+	page.lacks(t, "Invited")
+	all := vera.get("/audit", http.StatusOK)
+	if n := strings.Count(all.body, "a bot"); n != 1 {
+		t.Errorf("a pause is told %d times", n)
+	}
+	alice.get("/audit?of=nothing", http.StatusUnprocessableEntity)
+	alice.get("/audit?before=1", http.StatusUnprocessableEntity)
+	alice.get("/audit?of=access&before=x", http.StatusUnprocessableEntity)
+}
+
+// TestAuditPages walks all entries, of several sources, and sees each once, the
+// latest first.
+func TestAuditPages(t *testing.T) {
+	s := open(t)
+	vera := s.sign(store.Viewer, "vera")
+	const each = 70
+	for i := range each {
+		must(t, s.Settings.Pause(t.Context(), settings.Batches, settings.Pause{Reason: fmt.Sprintf("pause-%d.", i), Who: "ada"}))
+		must(t, s.People.Record(t.Context(), "ada", fmt.Sprintf("record-%d", i)))
+	}
+	seen, pages := "", 0
+	for path := "/audit"; path != ""; pages++ {
+		page := vera.get(path, http.StatusOK)
+		seen += page.body
+		_, rest, found := strings.Cut(page.body, `class="button small" href="`)
+		path = ""
+		if found {
+			path, _, _ = strings.Cut(rest, `"`)
+		}
+	}
+	if pages != 3 {
+		t.Errorf("%d pages", pages)
+	}
+	last := len(seen)
+	for i := range each {
+		for _, name := range []string{fmt.Sprintf("pause-%d.", i), fmt.Sprintf("Record-%d.", i)} {
+			if at := strings.Index(seen, name); strings.Count(seen, name) != 1 || at > last {
+				t.Errorf("%s is told %d times, or out of order", name, strings.Count(seen, name))
+			} else {
+				last = at
+			}
+		}
+	}
+}
