@@ -86,7 +86,7 @@ func Quick() Options {
 	o := Defaults()
 	o.Rounds, o.Votes, o.OfferedFor, o.PlainVotes = 3, 5_000, 2*time.Second, 300
 	o.RecomputeNFTs, o.RecomputeVotes, o.RecomputeRounds = 2_000, 30_000, 1
-	o.HTTPVotes, o.BesideFor, o.BesideRounds, o.ListenFor, o.Crowd = 2_000, 2*time.Second, 1, 0, 0
+	o.HTTPVotes, o.BesideFor, o.BesideRounds, o.ListenFor, o.Crowd = 1_000, 2*time.Second, 1, 0, 0
 	return o
 }
 

@@ -156,9 +156,9 @@ func checkCrowd(t *testing.T, c *Crowd, o *Options) {
 	if c == nil || c.NFTs != o.Crowd || c.Pick.Count == 0 || c.Statements <= 0 || c.Picked == 0 {
 		t.Fatalf("crowd %+v", c)
 	}
-	for when, bytes := range map[string]int64{"start": c.Start, "votes": c.Votes, "batch": c.Batch, "pages": c.Pages} {
-		if bytes <= 0 || bytes > c.Most {
-			t.Errorf("%d bytes of memory at %s, %d at most", bytes, when, c.Most)
+	for when, m := range map[string]Memory{"start": c.Start, "votes": c.Votes, "batch": c.Batch, "pages": c.Pages} {
+		if m.Now <= 0 || m.Now > m.Most || m.Most > c.Pages.Most {
+			t.Errorf("%+v of memory at %s, %+v in the end", m, when, c.Pages)
 		}
 	}
 }

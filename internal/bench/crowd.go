@@ -22,14 +22,19 @@ type Crowd struct {
 	Filled     float64   `json:"filled_seconds"`
 	Pick       Quantiles `json:"pick"` // of a batch of twenty
 	Statements float64   `json:"statements_per_pick"`
-	// Resident memory of poa serve, in bytes, at its start, after votes, after a
-	// batch in adaptive mode, and after pages of every kind; and its highest.
-	Start  int64 `json:"start_bytes"`
-	Votes  int64 `json:"votes_bytes"`
-	Batch  int64 `json:"batch_bytes"`
-	Pages  int64 `json:"pages_bytes"`
-	Most   int64 `json:"most_bytes"`
-	Picked int64 `json:"batch_nfts"` // computed by that batch
+	// Of poa serve at its start, after votes, after a batch in adaptive mode, and
+	// after pages of every kind.
+	Start  Memory `json:"memory_at_start"`
+	Votes  Memory `json:"memory_after_votes"`
+	Batch  Memory `json:"memory_after_batch"`
+	Pages  Memory `json:"memory_after_pages"`
+	Picked int64  `json:"batch_nfts"` // computed by that batch
+}
+
+// Memory is the resident memory of a process, in bytes.
+type Memory struct {
+	Now  int64 `json:"bytes"`
+	Most int64 `json:"most_bytes"` // so far
 }
 
 // crowd measures on a database of its own.
@@ -90,7 +95,7 @@ func (r *run) memory(ctx context.Context, db database, out *Crowd) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.kill()) }()
-	if out.Start, _, err = p.memory(); err != nil {
+	if out.Start, err = p.memory(); err != nil {
 		return err
 	}
 	n := int(perSecond * r.BesideFor.Seconds())
@@ -102,7 +107,7 @@ func (r *run) memory(ctx context.Context, db database, out *Crowd) (err error) {
 	if _, err := openLoop(ctx, n, perSecond, func(ctx context.Context, i int) (bool, error) { return p.castOne(ctx, bodies[i]) }); err != nil {
 		return fmt.Errorf("voting: %w", err)
 	}
-	if out.Votes, _, err = p.memory(); err != nil {
+	if out.Votes, err = p.memory(); err != nil {
 		return err
 	}
 	b, err := p.batch(ctx)
@@ -110,13 +115,13 @@ func (r *run) memory(ctx context.Context, db database, out *Crowd) (err error) {
 		return fmt.Errorf("a batch: %w", err)
 	}
 	out.Picked = b.NFTs
-	if out.Batch, _, err = p.memory(); err != nil {
+	if out.Batch, err = p.memory(); err != nil {
 		return err
 	}
 	if err := p.readPages(ctx, callersOfPages); err != nil {
 		return fmt.Errorf("reading pages: %w", err)
 	}
-	out.Pages, out.Most, err = p.memory()
+	out.Pages, err = p.memory()
 	return err
 }
 

@@ -109,25 +109,24 @@ func (p *process) kill() error {
 	return err
 }
 
-// memory returns the resident memory of the process in bytes, now and the most
-// so far.
-func (p *process) memory() (now, most int64, err error) {
+// memory returns the resident memory of the process.
+func (p *process) memory() (m Memory, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
-		return 0, 0, fmt.Errorf("reading the memory of poa serve: %w", err)
+		return m, fmt.Errorf("reading the memory of poa serve: %w", err)
 	}
 	for line := range strings.Lines(string(text)) {
 		var kB int64
 		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &kB); n == 1 {
-			now = kB << 10
+			m.Now = kB << 10
 		} else if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kB); n == 1 {
-			most = kB << 10
+			m.Most = kB << 10
 		}
 	}
-	if now == 0 || most == 0 {
-		return 0, 0, errors.New("the system does not tell the memory of poa serve")
+	if m.Now == 0 || m.Most == 0 {
+		return m, errors.New("the system does not tell the memory of poa serve")
 	}
-	return now, most, nil
+	return m, nil
 }
 
 // cpu returns the processor time that the process has used.

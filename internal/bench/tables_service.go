@@ -6,10 +6,10 @@ import (
 )
 
 const (
-	mostBeside = 3.0       // times the p99 of votes without a backfill
-	mostPick   = 5.0       // milliseconds
-	mostMemory = 200 << 20 // bytes
-	mostMore   = 1.1       // times the statements with one live reader
+	mostBeside = 3.0         // times the p99 of votes without a backfill
+	mostPick   = 5.0         // milliseconds
+	mostMemory = 200_000_000 // bytes
+	mostMore   = 1.1         // times the statements with one live reader
 	batchCap   = 45 * time.Second
 )
 
@@ -144,20 +144,23 @@ func crowdRows(g *grid) {
 	g.row("p99", "", func(e *Engine) string { return inMilliseconds(e.Crowd.Pick.P99) })
 	g.row("longest", "", func(e *Engine) string { return inMilliseconds(e.Crowd.Pick.Max) })
 	g.row("statements", "", func(e *Engine) string { return fmt.Sprintf("%.1f", e.Crowd.Statements) })
-	megabytes := func(bytes int64) string { return fmt.Sprintf("%d MB", bytes>>20) }
+	megabytes := func(bytes int64) string { return fmt.Sprintf("%.0f MB", float64(bytes)/1e6) }
 	g.row("resident memory of poa serve, highest", "≤ "+megabytes(mostMemory), func(e *Engine) string {
-		return missed(megabytes(e.Crowd.Most), e.Crowd.Most > mostMemory)
+		return missed(megabytes(e.Crowd.Pages.Most), e.Crowd.Pages.Most > mostMemory)
 	})
 	for _, when := range []struct {
 		name string
-		of   func(*Crowd) int64
+		of   func(*Crowd) Memory
 	}{
-		{"at its start", func(c *Crowd) int64 { return c.Start }},
-		{"after votes", func(c *Crowd) int64 { return c.Votes }},
-		{"after a batch", func(c *Crowd) int64 { return c.Batch }},
-		{"after pages of every kind", func(c *Crowd) int64 { return c.Pages }},
+		{"at its start", func(c *Crowd) Memory { return c.Start }},
+		{"after votes", func(c *Crowd) Memory { return c.Votes }},
+		{"after a batch", func(c *Crowd) Memory { return c.Batch }},
+		{"after pages of every kind", func(c *Crowd) Memory { return c.Pages }},
 	} {
-		g.row("  "+when.name, "", func(e *Engine) string { return megabytes(when.of(e.Crowd)) })
+		g.row("  "+when.name+" (highest until then)", "", func(e *Engine) string {
+			m := when.of(e.Crowd)
+			return fmt.Sprintf("%s (%s)", megabytes(m.Now), megabytes(m.Most))
+		})
 	}
 	g.row("  NFTs of that batch", "", func(e *Engine) string { return thousands(int(e.Crowd.Picked)) })
 	g.row("filling the database", "", func(e *Engine) string { return fmt.Sprintf("%.0f s", e.Crowd.Filled) })

@@ -101,16 +101,16 @@ func TestTablesOfTheService(t *testing.T) {
 		bars bars
 		want []string // rows that miss
 	}{
-		{"at the bars", bars{0, 45, 3, 11, 110, 5, 200 << 20}, nil},
+		{"at the bars", bars{0, 45, 3, 11, 110, 5, 200_000_000}, nil},
 		{"too late", bars{0, 45.1, 3, 10, 100, 5, 1}, []string{"batch, all NFTs due"}},
 		{"not all", bars{1, 44, 3, 10, 100, 5, 1}, []string{"batch, all NFTs due"}},
-		{"beyond the others", bars{0, 45, 3.1, 12, 112, 5.1, 201 << 20}, []string{
+		{"beyond the others", bars{0, 45, 3.1, 12, 112, 5.1, 201_000_000}, []string{
 			"p99 beside ÷ without", "idle, 100 readers", "with votes, 100 readers", "picking a batch of 20, p50", "resident memory of poa serve, highest",
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := test.bars
-			e := &Engine{Name: SQLite, Crowd: &Crowd{Pick: Quantiles{P50: b.pick}, Most: b.most}, Service: Service{
+			e := &Engine{Name: SQLite, Crowd: &Crowd{Pick: Quantiles{P50: b.pick}, Pages: Memory{Most: b.most}}, Service: Service{
 				Batch: RunTime{NFTs: 5, Left: b.left, Seconds: b.seconds}, Backfill: RunTime{NFTs: 5, Left: 9, Seconds: 99},
 				HTTP:      []HTTP{{Callers: 256, Together: 1}, {Callers: 16, Together: 100}},
 				Beside:    Beside{Ratio: b.beside},

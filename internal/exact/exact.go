@@ -30,8 +30,20 @@ type Result struct {
 const (
 	attempts = 2               // times an NFT is read without locks before it is read under its lock
 	patience = 5 * time.Second // in which a contended write is repeated
-	together = 500             // NFTs written in one transaction: no lock is held for long
 	abreast  = 2               // sets that ComputeAll computes at a time: one reads while another writes
+)
+
+// sizes are how many NFTs are read in one snapshot, without locks, and written
+// in one transaction.
+type sizes struct{ read, write int }
+
+var (
+	// sparing has votes wait little: on SQLite they wait for a transaction in any
+	// case, on PostgreSQL where they touch one of its NFTs.
+	sparing = sizes{500, 50}
+	// swift reads so many that a server with a large log goes through it once for
+	// all of them, rather than by its indexes, and still holds no lock for long.
+	swift = sizes{10_000, 500}
 )
 
 // Compute recomputes NFTs, publishes their scores and returns a result for
@@ -41,13 +53,17 @@ const (
 // Votes and opinions are read in a snapshot without locks. An NFT that got a
 // vote meanwhile is read again; at the third time under its lock.
 func Compute(ctx context.Context, st store.Store, p *publish.Policy, nfts []int64, cause publish.Cause, now func() time.Time) ([]Result, error) {
-	cause.Basis = store.Exact
-	c := computation{store: st, policy: p, cause: cause, now: now}
+	c := computation{store: st, policy: p, cause: cause, now: now, sizes: sparing}
+	return c.compute(ctx, nfts)
+}
+
+func (c *computation) compute(ctx context.Context, nfts []int64) ([]Result, error) {
+	c.cause.Basis = store.Exact
 	rest := slices.Sorted(slices.Values(nfts))
 	rest = slices.Compact(rest)
 	for n := 0; len(rest) > 0 && n < attempts; n++ {
 		var changed []int64
-		for set := range slices.Chunk(rest, together) {
+		for set := range slices.Chunk(rest, c.sizes.read) {
 			again, err := c.optimistic(ctx, set)
 			if err != nil {
 				return c.results, err
@@ -66,19 +82,20 @@ func Compute(ctx context.Context, st store.Store, p *publish.Policy, nfts []int6
 	return c.results, nil
 }
 
-// ComputeAll is Compute for any number of NFTs, in sets of a size that holds no
-// lock for long. It calls report with the results of each set, one call at a
-// time, and stops at the first error.
+// ComputeAll is Compute for any number of NFTs, as fast as can be without
+// holding a lock for long. It calls report with the results of each set, one
+// call at a time, and stops at the first error.
 func ComputeAll(ctx context.Context, st store.Store, p *publish.Policy, nfts []int64, cause publish.Cause, now func() time.Time, report func([]Result)) error {
 	var mu sync.Mutex // one report at a time
 	sets, ctx := errgroup.WithContext(ctx)
 	sets.SetLimit(abreast)
-	for set := range slices.Chunk(nfts, together) {
+	for set := range slices.Chunk(nfts, swift.read) {
 		sets.Go(func() error {
 			if ctx.Err() != nil { // another set failed
 				return ctx.Err()
 			}
-			results, err := Compute(ctx, st, p, set, cause, now)
+			c := computation{store: st, policy: p, cause: cause, now: now, sizes: swift}
+			results, err := c.compute(ctx, set)
 			mu.Lock()
 			defer mu.Unlock()
 			report(results)
@@ -112,6 +129,7 @@ type computation struct {
 	policy  *publish.Policy
 	cause   publish.Cause
 	now     func() time.Time
+	sizes   sizes
 	results []Result
 }
 
@@ -126,6 +144,19 @@ func (c *computation) optimistic(ctx context.Context, nfts []int64) (changed []i
 	if err != nil {
 		return nil, fmt.Errorf("reading votes and opinions: %w", err)
 	}
+	for part := range slices.Chunk(standing, c.sizes.write) {
+		again, err := c.write(ctx, part)
+		if err != nil {
+			return nil, err
+		}
+		changed = append(changed, again...)
+	}
+	return changed, nil
+}
+
+// write writes NFTs that did not change since they were read, and returns the
+// others.
+func (c *computation) write(ctx context.Context, standing []store.Standing) (changed []int64, err error) {
 	read := make([]int64, len(standing))
 	for i := range standing {
 		read[i] = standing[i].NFT
@@ -150,8 +181,11 @@ func (c *computation) optimistic(ctx context.Context, nfts []int64) (changed []i
 		}
 		return tx.Apply(ctx, sheet.Finish())
 	})
+	if err != nil {
+		return nil, err
+	}
 	c.results = append(c.results, results...)
-	return changed, err
+	return changed, nil
 }
 
 // locked reads and writes one NFT under its lock.
@@ -172,7 +206,9 @@ func (c *computation) locked(ctx context.Context, nft int64) error {
 		}
 		return tx.Apply(ctx, sheet.Finish())
 	})
-	c.results = append(c.results, results...)
+	if err == nil {
+		c.results = append(c.results, results...)
+	}
 	return err
 }
 

@@ -355,7 +355,7 @@ func TestComputeAllIsCompute(t *testing.T) {
 func TestComputeAllStopsAtAnError(t *testing.T) {
 	st, p := open(t, 10)
 	boom := fmt.Errorf("injected: %w", store.ErrUnavailable)
-	numbers := make([]int64, 5000)
+	numbers := make([]int64, 100_000)
 	for i := range numbers {
 		numbers[i] = int64(i + 1)
 	}
@@ -386,4 +386,60 @@ func (f *failing) View(ctx context.Context, do func(store.View) error) error {
 		return err
 	}
 	return f.Store.View(ctx, do)
+}
+
+// TestVotesWaitForFewNFTs has a hundred and twenty NFTs computed beside votes:
+// in several transactions, none of which writes many.
+func TestVotesWaitForFewNFTs(t *testing.T) {
+	st, p := open(t, 0)
+	ctx := context.Background()
+	const n = 120
+	nfts, votes := make([]store.NFT, n), make([]ledger.Vote, n)
+	for i := range nfts {
+		nfts[i].ID = fmt.Sprintf("many%d", i)
+		votes[i] = ledger.Vote{Key: nfts[i].ID, Voter: "v", A: nfts[i].ID, Vote: scoring.Vote{Kind: scoring.Slider, Value: 70}}
+	}
+	if _, err := st.PutNFTs(ctx, nfts, false, start); err != nil {
+		t.Fatal(err)
+	}
+	l := ledger.New(st, ledger.Options{Policy: p})
+	if _, err := l.Submit(ctx, votes); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var numbers []int64
+	for _, r := range ratings(t, st) {
+		numbers = append(numbers, r.NFT)
+	}
+	w := &watched{Store: st}
+	results, err := exact.Compute(ctx, w, p, numbers, publish.Cause{Reason: store.ReasonManual}, func() time.Time { return start })
+	if err != nil || len(results) != n {
+		t.Fatalf("%d results, %v", len(results), err)
+	}
+	if w.most > 50 || w.written != n {
+		t.Errorf("%d ratings were written, up to %d in a transaction", w.written, w.most)
+	}
+}
+
+// watched counts the ratings that transactions write.
+type watched struct {
+	store.Store
+	written, most int
+}
+
+func (w *watched) Update(ctx context.Context, f func(store.Tx) error) error {
+	return w.Store.Update(ctx, func(tx store.Tx) error { return f(&watchedTx{tx, w}) })
+}
+
+type watchedTx struct {
+	store.Tx
+	*watched
+}
+
+func (tx *watchedTx) Apply(ctx context.Context, c *store.Changes) error {
+	tx.written += len(c.Ratings)
+	tx.most = max(tx.most, len(c.Ratings))
+	return tx.Tx.Apply(ctx, c)
 }

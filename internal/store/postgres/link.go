@@ -31,8 +31,9 @@ const (
 		set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)`
 
 	// A view's statements range from one NFT to whole tables: each is planned
-	// for what it is given.
-	settingsView = `select set_config('plan_cache_mode', 'force_custom_plan', true)`
+	// for what it is given. None takes several of the server's processors: votes
+	// need them.
+	settingsView = `select set_config('plan_cache_mode', 'force_custom_plan', true), set_config('max_parallel_workers_per_gather', '0', true)`
 
 	// A page of a stream is read along its index whatever is known of the
 	// table: by any other plan each page would read all that is left.
