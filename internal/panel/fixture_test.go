@@ -181,6 +181,7 @@ func (s *site) cast(votes ...ledger.Vote) {
 		s.votes++
 		v := &votes[i]
 		v.Key = fmt.Sprintf("vote-%d", s.votes)
+		v.Trusted = true // one voter may cast all votes of a test
 		if v.Voter == "" {
 			v.Voter = "voter-1"
 		}

@@ -43,10 +43,13 @@ var settingGroups = [...]struct{ section, title, when string }{
 	{"batch.retry", "Retries", "In force within seconds, for failures from then on."},
 	{publishingSection, "Score formula", "Each score follows when it is next computed; a backfill brings all there."},
 	{foldingSection, "Folding constants", "The ratings in this database were folded with these, so they stay."},
+	{"upkeep", "Upkeep", "In force within seconds, for the next upkeep."},
 	{"ledger", "Vote intake", ofProcess},
 	{"serve", "Service", ofProcess},
 	{"access", "Access", ofProcess},
 	{"panel", "Panel", ofProcess},
+	{"sync", "Sync with a game", ofProcess},
+	{"writeback", "Writing back to a game", ofProcess},
 	{"log", "Log", ofProcess},
 	{"", "Database", ofProcess},
 }
