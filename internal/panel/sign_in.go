@@ -209,7 +209,7 @@ func (p *Panel) changePassword(w http.ResponseWriter, r *http.Request) error {
 	if password != r.PostFormValue("again") {
 		err = &people.Invalid{Field: "again", Err: errors.New("is not the same as above")}
 	} else {
-		err = p.People.ChangePassword(w, r, client.Address, client.Person, r.PostFormValue("present"), password)
+		err = p.People.ChangePassword(w, r, client.Person, r.PostFormValue("present"), password)
 	}
 	var (
 		form    meForm
