@@ -114,7 +114,7 @@ func New(o Options) *Service {
 		Options: o, hasher: newHasher(),
 		pairs: access.NewLimits(pairPerMinute, keptPairs), networks: access.NewLimits(networkPerMinute, keptPairs), names: access.NewLimits(namePerMinute, keptPairs),
 		changes: access.NewLimits(changesPerMinute, keptPairs),
-		known: map[[sha256.Size]byte]known{}, seen: map[int64]time.Time{},
+		known:   map[[sha256.Size]byte]known{}, seen: map[int64]time.Time{},
 	}
 	s.sessions = scs.New()
 	s.sessions.Lifetime = Lifetime
