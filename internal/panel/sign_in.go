@@ -172,6 +172,8 @@ func (p *Panel) setup(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	case errors.As(err, &wrong):
 		form.Field, form.Err = wrong.Field, wrong.Err.Error()
+	case errors.Is(err, store.ErrNameTaken) && form.Link.Name != "": // the form has no name to correct
+		return invalid("There is somebody with the name %s already. Ask for an invitation with another one.", form.Link.Name)
 	case errors.Is(err, store.ErrNameTaken):
 		form.Field, form.Err = "name", "there is somebody with this name"
 	case errors.Is(err, people.ErrLink):
