@@ -261,7 +261,8 @@ func (s *service) handler(m *Main, version string) (http.Handler, error) {
 		return nil, err
 	}
 	s.dropin = dropin.New(dropin.Options{
-		Store: s.store.(dropin.Store), Runs: s.scheduler, Settings: s.settings, Guard: s.guard, Identified: api.Identify, Now: m.Now, Log: m.log,
+		Store: s.store.(dropin.Store), Runs: s.scheduler, Settings: s.settings, Guard: s.guard, Identified: api.Identify, Computed: s.samples.Computation,
+		Now: m.Now, Log: m.log,
 	})
 	images, err := imagehost.Parse(m.config.Panel.ImageHosts)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -114,7 +115,7 @@ func New(o Options) (http.Handler, error) {
 	}
 	outer.Handle(Prefix+"/", compress(tagged(timed(Problems(s.mux), o.Timeout))))
 	if o.Stream != nil {
-		outer.Handle(Prefix+"/stream", s.Guarded(access.View, o.Stream))
+		outer.Handle(Prefix+"/stream", s.Guarded(access.View, while(o.Guard, access.View, askAgain, o.Stream)))
 	}
 	return outer, nil
 }
@@ -249,6 +250,38 @@ func Guarded(g *access.Guard, need access.Need, log *slog.Logger, next http.Hand
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(access.With(r.Context(), &client)))
+	})
+}
+
+// askAgain is how often it is looked whether a stream's client may still have it.
+const askAgain = time.Minute
+
+// while serves next, which may go on for days, for as long as the client may
+// have what it needs: it ends within about every after the session has ended or
+// the key was revoked. What the database does not answer ends nothing.
+func while(g *access.Guard, need access.Need, every time.Duration, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, end := context.WithCancel(r.Context())
+		var looking sync.WaitGroup
+		looking.Go(func() {
+			ticker := time.NewTicker(every)
+			defer ticker.Stop()
+			for {
+				select {
+				case <-ticker.C:
+					var forbidden *access.Forbidden
+					_, err := g.Authorize(r, need)
+					if errors.Is(err, access.ErrNoKey) || errors.Is(err, access.ErrBadKey) || errors.As(err, &forbidden) {
+						end()
+					}
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
+		defer looking.Wait()
+		defer end()
+		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
 

@@ -113,7 +113,10 @@ func TestOtherOrigins(t *testing.T) {
 // them.
 func TestAudit(t *testing.T) {
 	onBoth(t, func(t *testing.T, st dropin.Store) {
-		w := start(t, st)
+		counted := map[string]int64{} // computations that are no run's
+		w := start(t, st, func(o *dropin.Options, _ *access.Settings) {
+			o.Computed = func(reason, outcome string, n int64) { counted[reason+" "+outcome] += n }
+		})
 		w.play()
 		w.clock.move(time.Minute)
 		since := w.clock.Now()
@@ -158,6 +161,10 @@ func TestAudit(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
+		}
+		counts := map[string]int64{"manual changed": 3, "backfill changed": 1}
+		if diff := cmp.Diff(counts, counted); diff != "" {
+			t.Errorf("computations counted for the charts (-want +got):\n%s", diff)
 		}
 		if n := strings.Count(w.log.String(), `key="the operator"`); n != 7 {
 			t.Errorf("the log of requests names the key %d times, want 7", n)

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"poa/internal/exact"
+	"poa/internal/operate"
 	"poa/internal/publish"
 	"poa/internal/store"
 )
@@ -53,7 +54,11 @@ func (a *API) exactly(ctx context.Context, q *request, reason string, numbers []
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	cause := publish.Cause{Reason: reason, Who: q.client.Name()}
-	return exact.Compute(ctx, a.Store, a.Settings.Current().Policy, numbers, cause, a.Now)
+	results, err := exact.Compute(ctx, a.Store, a.Settings.Current().Policy, numbers, cause, a.Now)
+	for i := range results {
+		a.Computed(reason, operate.Outcome(&results[i]), 1)
+	}
+	return results, err
 }
 
 // one is an NFT that was computed.

@@ -44,6 +44,9 @@ type Options struct {
 	// Identified is told who sent a request, for the log of requests. It may be
 	// nil.
 	Identified func(context.Context, access.Client)
+	// Computed is told of computations that are no run's: see operate.Options. It
+	// may be nil.
+	Computed func(reason, outcome string, n int64)
 	// Wait is how long an answer waits for the end of a run: a minute where it is
 	// 0.
 	Wait time.Duration
@@ -93,6 +96,9 @@ func Paths() []string {
 func New(o Options) *API {
 	if o.Wait <= 0 {
 		o.Wait = time.Minute
+	}
+	if o.Computed == nil {
+		o.Computed = func(string, string, int64) {}
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -57,7 +57,7 @@ func start(t *testing.T, st dropin.Store, change ...func(*dropin.Options, *acces
 		t: t, store: &faulty{Store: st}, queue: &queue{}, log: &locked{}, keys: map[store.Role]string{},
 		clock: &clock{now: time.Date(2026, time.March, 1, 12, 10, 30, 123_456_000, time.UTC)},
 	}
-	log := slog.New(slog.NewTextHandler(w.log, nil))
+	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})) // requests are told at that level
 	var err error
 	w.settings, err = settings.Open(ctx, w.store, settings.Options{
 		Load: func(stored map[string]string) (*config.Config, error) {

@@ -111,15 +111,15 @@ func (s *Service) Compute(ctx context.Context, id, who string) (exact.Result, er
 		return nothing, nil
 	}
 	result := results[0]
-	s.Computed(store.ReasonManual, outcome(&result), 1)
+	s.Computed(store.ReasonManual, Outcome(&result), 1)
 	if result.Err != nil {
 		return result, fmt.Errorf("computing %s: %w", id, result.Err)
 	}
 	return result, nil
 }
 
-// outcome names what a computation came to.
-func outcome(r *exact.Result) string {
+// Outcome names what a computation came to, as package samples does.
+func Outcome(r *exact.Result) string {
 	switch {
 	case r.Err != nil:
 		return samples.Failed

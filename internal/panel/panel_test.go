@@ -230,3 +230,18 @@ func TestCompressed(t *testing.T) {
 		t.Errorf("encoding %q", got.Header.Get("Content-Encoding"))
 	}
 }
+
+// TestInvitationOfATakenName sees that it is told where the form has no name to
+// correct.
+func TestInvitationOfATakenName(t *testing.T) {
+	s := open(t)
+	var tokens []string
+	for range 2 {
+		token, err := s.People.Invite(t.Context(), "vera", store.Viewer, "test")
+		must(t, err)
+		tokens = append(tokens, token)
+	}
+	s.stranger().post("/setup", http.StatusSeeOther, "token", tokens[0], "password", testPassword, "again", testPassword)
+	s.stranger().post("/setup", http.StatusUnprocessableEntity, "token", tokens[1], "password", testPassword, "again", testPassword).
+		holds(t, "There is somebody with the name vera already")
+}

@@ -174,6 +174,8 @@ func (p *Panel) setup(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	case errors.As(err, &wrong):
 		form.Field, form.Err = wrong.Field, wrong.Err.Error()
+	case errors.Is(err, store.ErrNameTaken) && form.Link.Name != "": // the form has no name to correct
+		return invalid("There is somebody with the name %s already. Ask for an invitation with another one.", form.Link.Name)
 	case errors.Is(err, store.ErrNameTaken):
 		form.Field, form.Err = "name", "there is somebody with this name"
 	case errors.Is(err, people.ErrLink):
@@ -211,7 +213,7 @@ func (p *Panel) changePassword(w http.ResponseWriter, r *http.Request) error {
 	if password != r.PostFormValue("again") {
 		err = &people.Invalid{Field: "again", Err: errors.New("is not the same as above")}
 	} else {
-		err = p.People.ChangePassword(w, r, client.Address, client.Person, r.PostFormValue("present"), password)
+		err = p.People.ChangePassword(w, r, client.Person, r.PostFormValue("present"), password)
 	}
 	var (
 		form    meForm

@@ -109,11 +109,28 @@ func (s *Service) FindLink(ctx context.Context, token string) (store.Link, error
 	hash := hashOf(token)
 	for _, purpose := range purposes {
 		l, err := s.Store.FindLink(ctx, hash[:], purpose, s.now())
-		if err == nil || !errors.Is(err, store.ErrNotFound) {
-			return l, err
+		if err == nil {
+			return l, s.vouched(ctx, &l)
+		}
+		if !errors.Is(err, store.ErrNotFound) {
+			return l, fmt.Errorf("looking up a link: %w", err)
 		}
 	}
 	return store.Link{}, ErrLink
+}
+
+// vouched returns ErrLink for a link of somebody who is no operator any more:
+// else they could come back by an invitation they made before. Links of the
+// command line are nobody's.
+func (s *Service) vouched(ctx context.Context, l *store.Link) error {
+	p, err := s.Store.PersonByName(ctx, l.CreatedBy)
+	switch {
+	case errors.Is(err, store.ErrNotFound), err == nil && p.Operates():
+		return nil
+	case err != nil:
+		return fmt.Errorf("looking up who made a link: %w", err)
+	}
+	return ErrLink
 }
 
 // UseLink ends a link, sets the password it is for, and begins a session. The
@@ -150,7 +167,7 @@ func (s *Service) UseLink(w http.ResponseWriter, r *http.Request, token, name, p
 	if err := s.Record(ctx, p.Name, used[l.Purpose]); err != nil {
 		return nil, err
 	}
-	return &p, s.begin(w, r, &p)
+	return &p, s.begin(w, r, &p, s.now())
 }
 
 // used says what a person did with a link.
@@ -163,14 +180,12 @@ var used = map[store.LinkPurpose]string{
 // redeem makes or changes the person a link was for.
 func (s *Service) redeem(ctx context.Context, l *store.Link, passwordHash string) (store.Person, error) {
 	if l.Purpose == store.ResetLink {
-		p, err := s.Store.PersonByNumber(ctx, l.Person)
-		if err != nil {
-			return p, fmt.Errorf("looking up a person: %w", err)
-		}
-		if !p.DisabledAt.IsZero() {
-			return p, ErrLink
-		}
-		return p, s.setPassword(ctx, p, passwordHash)
+		return s.setPassword(ctx, l.Person, passwordHash, func(p *store.Person) error {
+			if !p.DisabledAt.IsZero() {
+				return ErrLink
+			}
+			return nil
+		})
 	}
 	by := l.CreatedBy
 	if by == "" {

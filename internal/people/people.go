@@ -13,6 +13,7 @@ import (
 	"maps"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -58,9 +59,11 @@ const (
 	expireAtOnce = 1000
 
 	// Attempts to sign in, per minute: with one name from one network, from one
-	// network, and with one name.
-	pairPerMinute, networkPerMinute, namePerMinute = 10, 30, 60
-	keptPairs                                      = 20_000
+	// network, and with one name. And attempts of somebody who is signed in to
+	// change their password.
+	pairPerMinute, networkPerMinute, namePerMinute, changesPerMinute = 10, 30, 60, 10
+
+	keptPairs = 20_000
 )
 
 // Options of a Service.
@@ -79,6 +82,7 @@ type Service struct {
 	sessions               *scs.SessionManager
 	hasher                 *hasher
 	pairs, networks, names *access.Limits
+	changes                *access.Limits // of passwords, by number of the person
 	cancel                 context.CancelFunc
 	loop                   sync.WaitGroup
 
@@ -109,7 +113,8 @@ func New(o Options) *Service {
 	s := &Service{
 		Options: o, hasher: newHasher(),
 		pairs: access.NewLimits(pairPerMinute, keptPairs), networks: access.NewLimits(networkPerMinute, keptPairs), names: access.NewLimits(namePerMinute, keptPairs),
-		known: map[[sha256.Size]byte]known{}, seen: map[int64]time.Time{},
+		changes: access.NewLimits(changesPerMinute, keptPairs),
+		known:   map[[sha256.Size]byte]known{}, seen: map[int64]time.Time{},
 	}
 	s.sessions = scs.New()
 	s.sessions.Lifetime = Lifetime
@@ -198,9 +203,13 @@ func ParseRole(name string) (store.Role, error) {
 // whether the name, the password or both are wrong.
 func (s *Service) SignIn(w http.ResponseWriter, r *http.Request, from netip.Addr, name, password string) (*store.Person, error) {
 	name = strings.TrimSpace(name)
+	if access.CheckName(name) != nil {
+		name = "" // nobody's, like this one; nothing of it is kept or looked up
+	}
 	if err := s.throttle(name, from); err != nil {
 		return nil, err
 	}
+	began := s.now() // what ends the person's sessions from here on ends this one
 	person, err := s.Store.PersonByName(r.Context(), name)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, fmt.Errorf("looking up a person: %w", err)
@@ -217,7 +226,7 @@ func (s *Service) SignIn(w http.ResponseWriter, r *http.Request, from netip.Addr
 	if !found || !matches {
 		return nil, ErrCredentials
 	}
-	return &person, s.begin(w, r, &person)
+	return &person, s.begin(w, r, &person, began)
 }
 
 // throttle takes an attempt to sign in.
@@ -235,14 +244,15 @@ func (s *Service) throttle(name string, from netip.Addr) error {
 }
 
 // ChangePassword sets a person's own password, who knows the present one, and
-// ends all sessions: the one that asks begins anew. ErrPassword, or what
-// CheckPassword says.
-func (s *Service) ChangePassword(w http.ResponseWriter, r *http.Request, from netip.Addr, person *store.Person, present, password string) error {
+// ends all sessions: the one that asks begins anew. ErrPassword, *access.TooMany,
+// ErrBusy, or what CheckPassword says.
+func (s *Service) ChangePassword(w http.ResponseWriter, r *http.Request, person *store.Person, present, password string) error {
 	if err := CheckPassword(password); err != nil {
 		return &Invalid{"password", err}
 	}
-	if err := s.throttle(person.Name, from); err != nil {
-		return err
+	// Who is signed in has attempts of their own, which no stranger uses up.
+	if wait, ok := s.changes.Take(strconv.FormatInt(person.Number, 10), 1, s.Now()); !ok {
+		return &access.TooMany{Who: person.Name, Wait: wait}
 	}
 	now, err := s.Store.PersonByNumber(r.Context(), person.Number)
 	if err != nil {
@@ -261,23 +271,35 @@ func (s *Service) ChangePassword(w http.ResponseWriter, r *http.Request, from ne
 	if err != nil {
 		return err
 	}
-	if err := s.setPassword(r.Context(), now, hash); err != nil {
+	changed, err := s.setPassword(r.Context(), now.Number, hash, func(p *store.Person) error {
+		if p.PasswordHash != now.PasswordHash || !p.DisabledAt.IsZero() {
+			return ErrPassword // since it was verified
+		}
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	if err := s.Record(r.Context(), now.Name, "changed their password"); err != nil {
 		return err
 	}
-	return s.begin(w, r, &now)
+	return s.begin(w, r, &changed, s.now())
 }
 
-// setPassword stores the hash of a password and ends all sessions and links of
-// the person.
-func (s *Service) setPassword(ctx context.Context, p store.Person, hash string) error {
-	p.PasswordHash = hash
-	if err := s.Store.SavePerson(ctx, p); err != nil {
-		return fmt.Errorf("storing a password: %w", err)
+// setPassword stores the hash of a password, if check has nothing against the
+// person as it is now, and ends all sessions and links of the person.
+func (s *Service) setPassword(ctx context.Context, number int64, hash string, check func(*store.Person) error) (store.Person, error) {
+	p, err := s.Store.ChangePerson(ctx, number, func(p *store.Person) error {
+		if err := check(p); err != nil {
+			return err
+		}
+		p.PasswordHash = hash
+		return nil
+	})
+	if err != nil {
+		return p, fmt.Errorf("storing a password: %w", err)
 	}
-	return s.shut(ctx, p.Number)
+	return p, s.shut(ctx, number)
 }
 
 // shut ends all sessions and links of a person.
@@ -339,12 +361,11 @@ func (s *Service) Enable(ctx context.Context, number int64, by string) error {
 }
 
 func (s *Service) change(ctx context.Context, number int64, f func(*store.Person)) (store.Person, error) {
-	p, err := s.Store.PersonByNumber(ctx, number)
+	p, err := s.Store.ChangePerson(ctx, number, func(p *store.Person) error {
+		f(p)
+		return nil
+	})
 	if err != nil {
-		return p, fmt.Errorf("looking up a person: %w", err)
-	}
-	f(&p)
-	if err := s.Store.SavePerson(ctx, p); err != nil {
 		return p, fmt.Errorf("changing a person: %w", err)
 	}
 	s.forget(number)
@@ -378,9 +399,8 @@ func (s *Service) Welcome(ctx context.Context, name string) (token string, err e
 		return "", fmt.Errorf("making a person: %w", err)
 	}
 	if p.Role != store.Operator || !p.DisabledAt.IsZero() {
-		p.Role, p.DisabledAt = store.Operator, time.Time{}
-		if err := s.Store.SavePerson(ctx, p); err != nil {
-			return "", fmt.Errorf("enabling a person: %w", err)
+		if p, err = s.change(ctx, p.Number, func(p *store.Person) { p.Role, p.DisabledAt = store.Operator, time.Time{} }); err != nil {
+			return "", err
 		}
 	}
 	token = rand.Text()
@@ -415,7 +435,7 @@ func (s *Service) Enter(w http.ResponseWriter, r *http.Request, token string) er
 	if err != nil {
 		return fmt.Errorf("looking up a person: %w", err)
 	}
-	return s.begin(w, r, &p)
+	return s.begin(w, r, &p, s.now())
 }
 
 // hashOf is the hash of a random token, which a fast hash without salt keeps.

@@ -427,11 +427,11 @@ type lateStore struct {
 	before func()
 }
 
-func (s *lateStore) PutSession(ctx context.Context, v store.Session) error {
+func (s *lateStore) ReplaceSession(ctx context.Context, v store.Session) error {
 	if s.before != nil {
 		s.before()
 	}
-	return s.Service.PutSession(ctx, v)
+	return s.Service.ReplaceSession(ctx, v)
 }
 
 func TestIdleAndLifetime(t *testing.T) {
@@ -488,7 +488,7 @@ func TestChangePassword(t *testing.T) {
 	must(t, err)
 	change := func(present, next string) error {
 		w := httptest.NewRecorder()
-		err := h.ChangePassword(w, b.request().WithContext(t.Context()), home, &alice, present, next)
+		err := h.ChangePassword(w, b.request().WithContext(t.Context()), &alice, present, next)
 		b.take(w)
 		return err
 	}

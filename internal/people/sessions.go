@@ -119,7 +119,11 @@ func (s *Service) lookUp(ctx context.Context, token string) (*store.Person, erro
 	now := s.now()
 	if now.Sub(time.UnixMicro(s.sessions.GetInt64(ctx, keyExtended))) >= extendEvery {
 		s.sessions.Put(ctx, keyExtended, now.UnixMicro())
-		if _, _, err := s.sessions.Commit(ctx); err != nil {
+		_, _, err := s.sessions.Commit(ctx)
+		if errors.Is(err, store.ErrNotFound) { // it has ended meanwhile
+			return nil, nil
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -144,19 +148,18 @@ func (s *Service) forget(number int64) {
 }
 
 // begin begins a session under a new token, and ends the one that the request
-// had.
-func (s *Service) begin(w http.ResponseWriter, r *http.Request, p *store.Person) error {
+// had. began is when the person was known to be let in.
+func (s *Service) begin(w http.ResponseWriter, r *http.Request, p *store.Person, began time.Time) error {
 	if err := s.end(r); err != nil {
 		return err
 	}
-	ctx, err := s.sessions.Load(r.Context(), "")
+	ctx, err := s.sessions.Load(context.WithValue(r.Context(), newSession{}, true), "")
 	if err != nil {
 		return fmt.Errorf("beginning a session: %w", err)
 	}
-	now := s.now()
 	s.sessions.Put(ctx, keyPerson, p.Number)
-	s.sessions.Put(ctx, keyBegan, now.UnixMicro())
-	s.sessions.Put(ctx, keyExtended, now.UnixMicro())
+	s.sessions.Put(ctx, keyBegan, began.UnixMicro())
+	s.sessions.Put(ctx, keyExtended, s.now().UnixMicro())
 	token, _, err := s.sessions.Commit(ctx)
 	if err != nil {
 		return fmt.Errorf("storing a session: %w", err)
@@ -221,6 +224,9 @@ func (s *Service) endSessions(ctx context.Context, number int64) error {
 	return nil
 }
 
+// newSession marks the context in which a session is stored for the first time.
+type newSession struct{}
+
 // Flash keeps a message for the next page of a session. Without one it is lost.
 func (s *Service) Flash(r *http.Request, f Flash) error {
 	ctx, ok, err := s.load(r)
@@ -232,7 +238,7 @@ func (s *Service) Flash(r *http.Request, f Flash) error {
 		return fmt.Errorf("writing a message: %w", err)
 	}
 	s.sessions.Put(ctx, keyFlash, string(text))
-	if _, _, err := s.sessions.Commit(ctx); err != nil {
+	if _, _, err := s.sessions.Commit(ctx); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("keeping a message: %w", err)
 	}
 	return nil
@@ -294,7 +300,11 @@ func (k *keeper) CommitCtx(ctx context.Context, token string, data []byte, expir
 		expiry = idle
 	}
 	hash := hashOf(token)
-	return k.store.PutSession(ctx, store.Session{Hash: hash[:], Person: person, Data: data, ExpiresAt: expiry.UTC().Truncate(time.Microsecond)})
+	session := store.Session{Hash: hash[:], Person: person, Data: data, ExpiresAt: expiry.UTC().Truncate(time.Microsecond)}
+	if ctx.Value(newSession{}) != nil {
+		return k.store.PutSession(ctx, session)
+	}
+	return k.store.ReplaceSession(ctx, session)
 }
 
 func (k *keeper) DeleteCtx(ctx context.Context, token string) error {

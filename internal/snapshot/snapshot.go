@@ -6,8 +6,13 @@ import (
 	"time"
 )
 
-// readTimeout is how long a read may take.
-const readTimeout = 10 * time.Second
+const (
+	// readTimeout is how long a read may take.
+	readTimeout = 10 * time.Second
+	// failedFor is how long an error is shared at most: long enough to go easy on
+	// what is in trouble, and a moment's trouble is not told for minutes.
+	failedFor = time.Second
+)
 
 // Snapshot is a value that is read when somebody asks, at most once in a while
 // however many ask, and never when nobody does. Its methods are safe for
@@ -21,10 +26,12 @@ type Snapshot[T any] struct {
 	at   time.Time     // of the last read, zero for never
 	kept T
 	err  error
+	// until is when err is shared no longer; it has no meaning without one.
+	until time.Time
 }
 
 // New returns a snapshot of what read returns, for as long as every after it
-// was read. Errors are shared for as long, too.
+// was read. Errors are shared for a second at most.
 func New[T any](every time.Duration, now func() time.Time, read func(context.Context) (T, error)) *Snapshot[T] {
 	s := &Snapshot[T]{every: every, now: now, read: read, turn: make(chan struct{}, 1)}
 	s.turn <- struct{}{}
@@ -46,13 +53,14 @@ func (s *Snapshot[T]) After(ctx context.Context, least time.Time) (T, error) {
 	}
 	defer func() { s.turn <- struct{}{} }()
 	now := s.now()
-	if age := now.Sub(s.at); age >= 0 && age < s.every && s.at.After(least) {
+	age := now.Sub(s.at)
+	if age >= 0 && age < s.every && s.at.After(least) && (s.err == nil || now.Before(s.until)) {
 		return s.kept, s.err
 	}
 	// The value is for those who wait, too, so it does not end with this caller.
 	reading, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
 	defer cancel()
 	s.kept, s.err = s.read(reading)
-	s.at = now
+	s.at, s.until = now, s.now().Add(failedFor)
 	return s.kept, s.err
 }

@@ -78,6 +78,21 @@ func TestErrorsAreSharedAndPass(t *testing.T) {
 	})
 }
 
+func TestErrorsPassSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := counter{fail: errors.New("broken")}
+		s := snapshot.New(time.Hour, time.Now, c.read)
+		if _, err := s.Get(t.Context()); err == nil {
+			t.Error("no error")
+		}
+		c.fail = nil
+		time.Sleep(time.Second)
+		if got, err := s.Get(t.Context()); got != 2 || err != nil {
+			t.Errorf("a second later: %d, %v", got, err)
+		}
+	})
+}
+
 // A caller that leaves neither ends the read for the others nor waits for it.
 func TestCallersLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -22,10 +22,12 @@ type Panel interface {
 	PersonByName(ctx context.Context, name string) (Person, error)
 	PersonByNumber(ctx context.Context, number int64) (Person, error)
 	People(ctx context.Context) ([]Person, error)
-	// SavePerson writes role, password hash and DisabledAt of a person, by
-	// number; ErrNotFound. It is refused with ErrLastOperator where it would
-	// leave no enabled operator, however many processes try at once.
-	SavePerson(ctx context.Context, p Person) error
+	// ChangePerson has change alter role, password hash and DisabledAt of a
+	// person, by number, as they are now, and writes and returns what it left;
+	// no other change comes between. ErrNotFound, or the error of change, which
+	// writes nothing. It is refused with ErrLastOperator where it would leave no
+	// enabled operator, however many processes try at once.
+	ChangePerson(ctx context.Context, number int64, change func(*Person) error) (Person, error)
 	// TouchPeople records when people, by number, were last seen.
 	TouchPeople(ctx context.Context, seen map[int64]time.Time) error
 
@@ -44,8 +46,10 @@ type Panel interface {
 
 	// FindSession returns a session that has not expired; ErrNotFound.
 	FindSession(ctx context.Context, hash []byte, now time.Time) (Session, error)
-	// PutSession stores a session or replaces it.
+	// PutSession stores a new session. ReplaceSession replaces one; ErrNotFound
+	// where it has been deleted, so that none comes back that has ended.
 	PutSession(ctx context.Context, s Session) error
+	ReplaceSession(ctx context.Context, s Session) error
 	// DeleteSession ends a session, if there is one. DeleteSessionsOf ends all
 	// of a person, says how many, and records when in SignedOutAt, so that a
 	// session that is stored again meanwhile can be told; ErrNotFound.

@@ -58,33 +58,40 @@ func (s *Store) People(ctx context.Context) ([]store.Person, error) {
 	return convert(rows, personOf), s.failure(ctx, "reading people", err)
 }
 
-// SavePerson writes a person under a lock of all who may operate, unless nobody
-// would be left of them.
-func (s *Store) SavePerson(ctx context.Context, p store.Person) error {
-	return s.update(ctx, func(l *link) error {
-		rows, err := l.q.LockOperators(ctx, p.Number)
+// ChangePerson changes a person under a lock of all who may operate, unless
+// nobody would be left of them.
+func (s *Store) ChangePerson(ctx context.Context, number int64, change func(*store.Person) error) (p store.Person, err error) {
+	err = s.update(ctx, func(l *link) error {
+		rows, err := l.q.LockOperators(ctx, number)
 		if err != nil {
 			return l.failure(ctx, "locking people", err)
 		}
-		known, operated, others := false, false, false
+		known, others := false, false
 		for i := range rows {
-			before := personOf(&rows[i])
-			if before.Number == p.Number {
-				known, operated = true, before.Operates()
+			if locked := personOf(&rows[i]); locked.Number == number {
+				known, p = true, locked
 			} else {
-				others = others || before.Operates()
+				others = others || locked.Operates()
 			}
 		}
 		if !known {
-			return fmt.Errorf("saving person %d: %w", p.Number, store.ErrNotFound)
+			return fmt.Errorf("changing person %d: %w", number, store.ErrNotFound)
+		}
+		operated := p.Operates()
+		if err := change(&p); err != nil {
+			return fmt.Errorf("changing person %d: %w", number, err)
 		}
 		if operated && !others && !p.Operates() {
-			return fmt.Errorf("saving person %d: %w", p.Number, store.ErrLastOperator)
+			return fmt.Errorf("changing person %d: %w", number, store.ErrLastOperator)
 		}
 		return l.q.SavePerson(ctx, SavePersonParams{
-			Number: p.Number, Role: string(p.Role), PasswordHash: p.PasswordHash, DisabledAt: stamp(p.DisabledAt),
+			Number: number, Role: string(p.Role), PasswordHash: p.PasswordHash, DisabledAt: stamp(p.DisabledAt),
 		})
 	})
+	if err != nil {
+		return store.Person{}, err
+	}
+	return p, nil
 }
 
 // TouchPeople records when people were last seen, the latest time that is told.
@@ -160,12 +167,28 @@ func (s *Store) FindSession(ctx context.Context, hash []byte, now time.Time) (st
 	return store.Session{Hash: row.Hash, Person: row.Person, Data: row.Data, ExpiresAt: moment(row.ExpiresAt)}, nil
 }
 
-// PutSession stores a session.
+// PutSession stores a new session.
 func (s *Store) PutSession(ctx context.Context, session store.Session) error {
 	return s.update(ctx, func(l *link) error {
-		return l.q.PutSession(ctx, PutSessionParams{
+		return l.q.InsertSession(ctx, InsertSessionParams{
 			Hash: session.Hash, Person: session.Person, Data: session.Data, ExpiresAt: stamp(session.ExpiresAt),
 		})
+	})
+}
+
+// ReplaceSession replaces a session.
+func (s *Store) ReplaceSession(ctx context.Context, session store.Session) error {
+	return s.update(ctx, func(l *link) error {
+		known, err := l.q.ReplaceSession(ctx, ReplaceSessionParams{
+			Person: session.Person, Data: session.Data, ExpiresAt: stamp(session.ExpiresAt), Hash: session.Hash,
+		})
+		if err != nil {
+			return l.failure(ctx, "replacing a session", err)
+		}
+		if len(known) == 0 {
+			return fmt.Errorf("replacing a session: %w", store.ErrNotFound)
+		}
+		return nil
 	})
 }
 

@@ -343,6 +343,27 @@ func (q *Queries) InsertPerson(ctx context.Context, arg InsertPersonParams) (int
 	return number, err
 }
 
+const insertSession = `-- name: InsertSession :exec
+INSERT INTO sessions (hash, person, data, expires_at) VALUES ($1, $2, $3, $4)
+`
+
+type InsertSessionParams struct {
+	Hash      []byte
+	Person    int64
+	Data      []byte
+	ExpiresAt pgtype.Timestamptz
+}
+
+func (q *Queries) InsertSession(ctx context.Context, arg InsertSessionParams) error {
+	_, err := q.db.Exec(ctx, insertSession,
+		arg.Hash,
+		arg.Person,
+		arg.Data,
+		arg.ExpiresAt,
+	)
+	return err
+}
+
 const links = `-- name: Links :many
 SELECT hash, purpose, person, name, role, created_at, created_by, expires_at FROM links WHERE expires_at > $1 ORDER BY created_at DESC, hash
 `
@@ -529,28 +550,6 @@ func (q *Queries) PersonByNumber(ctx context.Context, number int64) (Person, err
 		&i.SignedOutAt,
 	)
 	return i, err
-}
-
-const putSession = `-- name: PutSession :exec
-INSERT INTO sessions (hash, person, data, expires_at) VALUES ($1, $2, $3, $4)
-ON CONFLICT (hash) DO UPDATE SET person = excluded.person, data = excluded.data, expires_at = excluded.expires_at
-`
-
-type PutSessionParams struct {
-	Hash      []byte
-	Person    int64
-	Data      []byte
-	ExpiresAt pgtype.Timestamptz
-}
-
-func (q *Queries) PutSession(ctx context.Context, arg PutSessionParams) error {
-	_, err := q.db.Exec(ctx, putSession,
-		arg.Hash,
-		arg.Person,
-		arg.Data,
-		arg.ExpiresAt,
-	)
-	return err
 }
 
 const ranksBefore = `-- name: RanksBefore :many
@@ -748,6 +747,42 @@ func (q *Queries) RecentVoters(ctx context.Context, arg RecentVotersParams) ([]R
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const replaceSession = `-- name: ReplaceSession :many
+UPDATE sessions SET person = $1, data = $2, expires_at = $3 WHERE hash = $4 RETURNING person
+`
+
+type ReplaceSessionParams struct {
+	Person    int64
+	Data      []byte
+	ExpiresAt pgtype.Timestamptz
+	Hash      []byte
+}
+
+func (q *Queries) ReplaceSession(ctx context.Context, arg ReplaceSessionParams) ([]int64, error) {
+	rows, err := q.db.Query(ctx, replaceSession,
+		arg.Person,
+		arg.Data,
+		arg.ExpiresAt,
+		arg.Hash,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []int64
+	for rows.Next() {
+		var person int64
+		if err := rows.Scan(&person); err != nil {
+			return nil, err
+		}
+		items = append(items, person)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

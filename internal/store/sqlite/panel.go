@@ -65,17 +65,22 @@ func (s *Store) People(ctx context.Context) ([]store.Person, error) {
 	return convert(rows, toPerson), doing("reading people", err)
 }
 
-// SavePerson writes a person, unless nobody would be left to operate.
-func (s *Store) SavePerson(ctx context.Context, p store.Person) error {
-	return doing(fmt.Sprintf("saving person %d", p.Number), s.write(ctx, func(q *Queries) error {
-		before, err := q.personByNumber(ctx, p.Number)
+// ChangePerson changes a person, unless nobody would be left to operate.
+func (s *Store) ChangePerson(ctx context.Context, number int64, change func(*store.Person) error) (p store.Person, err error) {
+	err = s.write(ctx, func(q *Queries) error {
+		row, err := q.personByNumber(ctx, number)
 		if err != nil {
 			return found(err)
 		}
+		p = toPerson(&row)
+		operated := p.Operates()
+		if err := change(&p); err != nil {
+			return err
+		}
 		err = q.savePerson(ctx, savePersonParams{
-			Number: p.Number, Role: string(p.Role), PasswordHash: p.PasswordHash, DisabledAt: optionalMicros(p.DisabledAt),
+			Number: number, Role: string(p.Role), PasswordHash: p.PasswordHash, DisabledAt: optionalMicros(p.DisabledAt),
 		})
-		if err != nil || !toPerson(&before).Operates() {
+		if err != nil || !operated {
 			return err
 		}
 		left, err := q.enabledOperators(ctx)
@@ -83,7 +88,11 @@ func (s *Store) SavePerson(ctx context.Context, p store.Person) error {
 			return store.ErrLastOperator
 		}
 		return err
-	}))
+	})
+	if err != nil {
+		return store.Person{}, doing(fmt.Sprintf("changing person %d", number), err)
+	}
+	return p, nil
 }
 
 // TouchPeople records when people were last seen, the latest time that is told.
@@ -167,12 +176,21 @@ func (s *Store) FindSession(ctx context.Context, hash []byte, now time.Time) (st
 	return store.Session{Hash: row.Hash, Person: row.Person, Data: row.Data, ExpiresAt: fromMicros(row.ExpiresAt)}, nil
 }
 
-// PutSession stores a session.
+// PutSession stores a new session.
 func (s *Store) PutSession(ctx context.Context, session store.Session) error {
 	return doing("storing a session", s.write(ctx, func(q *Queries) error {
-		return q.putSession(ctx, putSessionParams{
+		return q.insertSession(ctx, insertSessionParams{
 			Hash: session.Hash, Person: session.Person, Data: session.Data, ExpiresAt: micros(session.ExpiresAt),
 		})
+	}))
+}
+
+// ReplaceSession replaces a session.
+func (s *Store) ReplaceSession(ctx context.Context, session store.Session) error {
+	return doing("replacing a session", s.write(ctx, func(q *Queries) error {
+		return one(q.replaceSession(ctx, replaceSessionParams{
+			Person: session.Person, Data: session.Data, ExpiresAt: micros(session.ExpiresAt), Hash: session.Hash,
+		}))
 	}))
 }
 

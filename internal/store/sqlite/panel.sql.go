@@ -359,6 +359,27 @@ func (q *Queries) insertPerson(ctx context.Context, arg insertPersonParams) (int
 	return number, err
 }
 
+const insertSession = `-- name: insertSession :exec
+INSERT INTO sessions (hash, person, data, expires_at) VALUES (?, ?, ?, ?)
+`
+
+type insertSessionParams struct {
+	Hash      []byte
+	Person    int64
+	Data      []byte
+	ExpiresAt int64
+}
+
+func (q *Queries) insertSession(ctx context.Context, arg insertSessionParams) error {
+	_, err := q.db.ExecContext(ctx, insertSession,
+		arg.Hash,
+		arg.Person,
+		arg.Data,
+		arg.ExpiresAt,
+	)
+	return err
+}
+
 const newestVoters = `-- name: newestVoters :many
 SELECT number, id, reliability, judged, votes, weight, slider_n, slider_mean, slider_m2, last_vote, created_at, allowance_since, allowance_used FROM voters WHERE number < ? ORDER BY number DESC LIMIT ?
 `
@@ -445,28 +466,6 @@ func (q *Queries) personByNumber(ctx context.Context, number int64) (personRow, 
 		&i.SignedOutAt,
 	)
 	return i, err
-}
-
-const putSession = `-- name: putSession :exec
-INSERT INTO sessions (hash, person, data, expires_at) VALUES (?, ?, ?, ?)
-ON CONFLICT (hash) DO UPDATE SET person = excluded.person, data = excluded.data, expires_at = excluded.expires_at
-`
-
-type putSessionParams struct {
-	Hash      []byte
-	Person    int64
-	Data      []byte
-	ExpiresAt int64
-}
-
-func (q *Queries) putSession(ctx context.Context, arg putSessionParams) error {
-	_, err := q.db.ExecContext(ctx, putSession,
-		arg.Hash,
-		arg.Person,
-		arg.Data,
-		arg.ExpiresAt,
-	)
-	return err
 }
 
 const ranksAbove = `-- name: ranksAbove :many
@@ -648,6 +647,30 @@ func (q *Queries) recentVoters(ctx context.Context, arg recentVotersParams) ([]r
 		return nil, err
 	}
 	return items, nil
+}
+
+const replaceSession = `-- name: replaceSession :execrows
+UPDATE sessions SET person = ?, data = ?, expires_at = ? WHERE hash = ?
+`
+
+type replaceSessionParams struct {
+	Person    int64
+	Data      []byte
+	ExpiresAt int64
+	Hash      []byte
+}
+
+func (q *Queries) replaceSession(ctx context.Context, arg replaceSessionParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, replaceSession,
+		arg.Person,
+		arg.Data,
+		arg.ExpiresAt,
+		arg.Hash,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const samplesBetween = `-- name: samplesBetween :many

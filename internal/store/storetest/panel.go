@@ -39,6 +39,17 @@ func testPeople(t *testing.T, open opener) {
 			t.Errorf("%s: %v, want %v", what, err, want)
 		}
 	}
+	// save writes a whole person.
+	save := func(p store.Person) error {
+		got, err := s.ChangePerson(ctx, p.Number, func(now *store.Person) error {
+			*now = p
+			return nil
+		})
+		if err == nil {
+			s.same("the person as changed", p, got)
+		}
+		return err
+	}
 	s.same("nobody", []store.Person(nil), people())
 	eve, ann := put("eve", store.Viewer), put("ann", store.Operator)
 	s.same("people by name", []store.Person{ann, eve}, people())
@@ -58,25 +69,34 @@ func testPeople(t *testing.T, open opener) {
 	refused("an unknown number", err, store.ErrNotFound)
 
 	ann.PasswordHash = "$argon2id$v=19$x"
-	s.must(s.SavePerson(ctx, ann))
+	s.must(save(ann))
 	renamed := eve
 	renamed.DisabledAt, renamed.Name, renamed.CreatedBy, renamed.LastSeen = base, "other", "other", base // of these only the first is written
-	s.must(s.SavePerson(ctx, renamed))
+	s.must(save(renamed))
 	eve.DisabledAt = base
 	s.same("saved", []store.Person{ann, eve}, people())
-	refused("saving nobody", s.SavePerson(ctx, store.Person{Number: 1 << 40}), store.ErrNotFound)
+	refused("saving nobody", save(store.Person{Number: 1 << 40}), store.ErrNotFound)
+
+	broken := errors.New("broken")
+	_, err = s.ChangePerson(ctx, ann.Number, func(now *store.Person) error {
+		s.same("as it is", ann, *now)
+		now.Role = store.Viewer
+		return broken
+	})
+	refused("a change that fails", err, broken)
+	s.same("after a change that failed", []store.Person{ann, eve}, people())
 
 	// Eve does not count while she is disabled or a viewer.
 	demoted, disabled := ann, ann
 	demoted.Role, disabled.DisabledAt = store.Viewer, base
 	eve.Role = store.Operator
-	s.must(s.SavePerson(ctx, eve))
-	refused("demoting the last operator", s.SavePerson(ctx, demoted), store.ErrLastOperator)
-	refused("disabling the last operator", s.SavePerson(ctx, disabled), store.ErrLastOperator)
+	s.must(save(eve))
+	refused("demoting the last operator", save(demoted), store.ErrLastOperator)
+	refused("disabling the last operator", save(disabled), store.ErrLastOperator)
 	s.same("after refusals", []store.Person{ann, eve}, people())
 	eve.DisabledAt = time.Time{}
-	s.must(s.SavePerson(ctx, eve))
-	s.must(s.SavePerson(ctx, demoted))
+	s.must(save(eve))
+	s.must(save(demoted))
 	s.same("the other operates", []store.Person{demoted, eve}, people())
 
 	s.must(s.TouchPeople(ctx, nil))
@@ -84,6 +104,23 @@ func testPeople(t *testing.T, open opener) {
 	s.must(s.TouchPeople(ctx, map[int64]time.Time{ann.Number: base})) // told late
 	demoted.LastSeen, eve.LastSeen = base.Add(time.Hour), base
 	s.same("seen", []store.Person{demoted, eve}, people())
+
+	t.Run("one after the other", func(t *testing.T) {
+		var g errgroup.Group
+		for i := range 8 {
+			g.Go(func() error {
+				_, err := s.ChangePerson(ctx, ann.Number, func(p *store.Person) error {
+					p.PasswordHash += fmt.Sprint(i)
+					return nil
+				})
+				return err
+			})
+		}
+		s.must(g.Wait())
+		p, err := s.PersonByNumber(ctx, ann.Number)
+		s.must(err)
+		s.same("length of the hash that eight added to", len(ann.PasswordHash)+8, len(p.PasswordHash))
+	})
 
 	t.Run("at once", func(t *testing.T) {
 		var all []store.Person
@@ -97,7 +134,7 @@ func testPeople(t *testing.T, open opener) {
 			g.Go(func() error {
 				p := all[i]
 				p.Role = store.Viewer
-				err := s.SavePerson(ctx, p)
+				err := save(p)
 				if errors.Is(err, store.ErrLastOperator) {
 					refused.Add(1)
 					return nil
@@ -217,7 +254,7 @@ func testSessions(t *testing.T, open opener) {
 	}
 	there("stored", all...)
 	all[0].Person, all[0].Data, all[0].ExpiresAt = ann.Number, []byte("more"), base.Add(2*time.Hour)
-	s.must(s.PutSession(ctx, all[0]))
+	s.must(s.ReplaceSession(ctx, all[0]))
 	there("replaced", all...)
 	if _, err := s.FindSession(ctx, all[1].Hash, all[1].ExpiresAt); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("an expired session: %v, want ErrNotFound", err)
@@ -225,6 +262,10 @@ func testSessions(t *testing.T, open opener) {
 	s.must(s.DeleteSession(ctx, all[2].Hash))
 	s.must(s.DeleteSession(ctx, all[2].Hash))
 	there("ended", all[0], all[1], all[3])
+	if err := s.ReplaceSession(ctx, all[2]); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("replacing a session that has ended: %v, want ErrNotFound", err)
+	}
+	there("replacing one that has ended", all[0], all[1], all[3])
 
 	n, err := s.DeleteSessionsOf(ctx, ann.Number, base.Add(time.Minute))
 	s.must(err)

@@ -52,9 +52,11 @@ DELETE FROM links WHERE (@purpose::text = '' OR purpose = @purpose) AND (@person
 -- name: FindSession :one
 SELECT * FROM sessions WHERE hash = @hash AND expires_at > @now;
 
--- name: PutSession :exec
-INSERT INTO sessions (hash, person, data, expires_at) VALUES (@hash, @person, @data, @expires_at)
-ON CONFLICT (hash) DO UPDATE SET person = excluded.person, data = excluded.data, expires_at = excluded.expires_at;
+-- name: InsertSession :exec
+INSERT INTO sessions (hash, person, data, expires_at) VALUES (@hash, @person, @data, @expires_at);
+
+-- name: ReplaceSession :many
+UPDATE sessions SET person = @person, data = @data, expires_at = @expires_at WHERE hash = @hash RETURNING person;
 
 -- name: DeleteSession :exec
 DELETE FROM sessions WHERE hash = @hash;

@@ -45,9 +45,11 @@ WHERE (CAST(sqlc.arg(purpose) AS TEXT) = '' OR purpose = CAST(sqlc.arg(purpose) 
 -- name: findSession :one
 SELECT * FROM sessions WHERE hash = ? AND expires_at > ?;
 
--- name: putSession :exec
-INSERT INTO sessions (hash, person, data, expires_at) VALUES (?, ?, ?, ?)
-ON CONFLICT (hash) DO UPDATE SET person = excluded.person, data = excluded.data, expires_at = excluded.expires_at;
+-- name: insertSession :exec
+INSERT INTO sessions (hash, person, data, expires_at) VALUES (?, ?, ?, ?);
+
+-- name: replaceSession :execrows
+UPDATE sessions SET person = ?, data = ?, expires_at = ? WHERE hash = ?;
 
 -- name: deleteSession :exec
 DELETE FROM sessions WHERE hash = ?;
