@@ -23,6 +23,7 @@ const MaxWriteRows = 50
 type WriteOptions struct {
 	Store    store.Writeback
 	Settings WriteSettings // checked; of mode on or trial
+	All      bool          // begin with a pass over all NFTs, also where that was done before
 
 	Process string                  // names this process among those on the store
 	Pass    func(done, total int64) // is told how far the pass over all NFTs is
@@ -44,9 +45,10 @@ const (
 	failedFirst, failedMax = time.Minute, time.Hour
 	// errorMax is the longest pause after steps that fail.
 	errorMax = time.Minute
-	// forgetting is how long the activity may go unread: it is kept for longer,
-	// and after that all scores are looked at again.
-	forgetting = 30 * 24 * time.Hour
+	// away is after how long without a process that writes all scores are looked
+	// at again: the game may have been restored meanwhile, or written by others.
+	// The activity is kept for longer.
+	away = time.Hour
 	// stalledAfter is when activity that was logged must have come to light.
 	stalledAfter = 10 * time.Minute
 )
@@ -298,7 +300,7 @@ func (w *Writeback) ready(ctx context.Context, now time.Time) error {
 	if err := w.game.check(ctx, w.Log); err != nil {
 		return err
 	}
-	again := w.state.ReadAt.Before(now.Add(-forgetting)) || w.Settings.Elo && !w.state.Elo
+	again := w.All || w.state.ReadAt.Before(now.Add(-away)) || w.Settings.Elo && !w.state.Elo
 	if !again {
 		stalled, err := w.stalled(ctx, now)
 		if err != nil {
@@ -316,7 +318,11 @@ func (w *Writeback) ready(ctx context.Context, now time.Time) error {
 	}
 	w.state = writeState{Position: end, ReadAt: now, Elo: w.Settings.Elo}
 	w.Log.Info("all scores are compared with the game's", "table", w.target)
-	return w.keep(ctx)
+	if err := w.keep(ctx); err != nil {
+		return err
+	}
+	w.All = false
+	return nil
 }
 
 // stalled reports whether the place in the activity is of another database

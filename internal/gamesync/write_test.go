@@ -380,6 +380,31 @@ func one[T any](t testing.TB, conn *pgx.Conn, sql string) (value T) {
 	return value
 }
 
+// What somebody else overwrote with older values is found by a pass over all:
+// when it is asked for, and after nobody has written for a while.
+func TestAPassOverAllAgain(t *testing.T) {
+	g := newWritten(t, onSQLite)
+	before := g.rows("nfts")
+	g.drain()
+	overwritten := g.scored()[:7]
+	spoil := func() {
+		g.exec("UPDATE nfts SET poa_v2 = 1, poa_v2_updated_at = '2020-01-01' WHERE id = ANY($1::uuid[])", overwritten)
+	}
+	spoil()
+	if s := g.drain(); s.Written != 0 {
+		t.Errorf("nothing was published: %+v", s)
+	}
+	s := g.drain(func(o *gamesync.WriteOptions) { o.All = true })
+	g.equal("asked for", g.expected(before, false), g.rows("nfts"))
+	if s.Written != 7 || s.Unchanged != int64(len(g.scored())-7) {
+		t.Errorf("%+v", s)
+	}
+	spoil()
+	g.later(2 * time.Hour)
+	g.drain()
+	g.equal("after a while", g.expected(before, false), g.rows("nfts"))
+}
+
 // A score that is withdrawn leaves empty columns, also where the process that
 // wrote before has been away too long to read of it in the activity.
 func TestAWithdrawnScoreIsEmptied(t *testing.T) {
@@ -909,7 +934,7 @@ func TestAPlaceOfAnotherServer(t *testing.T) {
 	lease.State = fmt.Sprintf(`{"position": {"Transaction": 1099511627776, "Number": 1}, "read_at": %q, "complete": true}`, now.Format(time.RFC3339Nano))
 	must(t, g.store.KeepLease(t.Context(), lease))
 	g.super([2]string{g.nfts[0], g.nfts[1]})
-	g.later(time.Hour)
+	g.later(30 * time.Minute)
 	g.drain()
 	g.equal("in the end", g.expected(before, false), g.rows("nfts"))
 }
