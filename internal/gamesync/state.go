@@ -77,13 +77,19 @@ func (w *session) keep(ctx context.Context) error {
 	return nil
 }
 
-// take waits for the lease and takes it.
+// take waits for the lease and takes it. Waiting only reads.
 func (s *Syncer) take(ctx context.Context) (store.Lease, error) {
 	for told := ""; ; {
-		now := s.Now()
-		lease, ok, err := s.Store.TakeLease(ctx, leaseName, s.Process, now, now.Add(s.Settings.Lease))
-		if err != nil {
-			return lease, fmt.Errorf("taking the lease of the sync: %w", err)
+		lease, err := s.Store.Lease(ctx, leaseName)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return lease, fmt.Errorf("reading the lease of the sync: %w", err)
+		}
+		ok := false
+		if now := s.Now(); !lease.Until.After(now) {
+			lease, ok, err = s.Store.TakeLease(ctx, leaseName, s.Process, now, now.Add(s.Settings.Lease))
+			if err != nil {
+				return lease, fmt.Errorf("taking the lease of the sync: %w", err)
+			}
 		}
 		s.update(func(st *Status) { st.Holder = lease.Holder })
 		if ok {
