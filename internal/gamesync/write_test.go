@@ -825,6 +825,23 @@ func TestTheLeastRights(t *testing.T) {
 	}
 }
 
+func TestRowLevelSecurity(t *testing.T) {
+	g := newWritten(t, onSQLite)
+	before := g.rows("nfts")
+	g.exec("ALTER TABLE nfts ENABLE ROW LEVEL SECURITY")
+	g.exec("CREATE POLICY reads ON nfts FOR SELECT USING (true)")
+	at := g.as(grantRead, grantWrite)
+	w := g.writeback(g.with(func(o *gamesync.WriteOptions) { o.Settings.To = at }))
+	missing := (*gamesync.MissingError)(nil)
+	if err := w.Drain(t.Context()); !errors.As(err, &missing) || !strings.HasPrefix(missing.SQL, "CREATE POLICY poa_writes ON nfts FOR ALL TO ") {
+		t.Fatalf("where a policy lets it only read: %v", err)
+	}
+	g.exec(missing.SQL)
+	must(t, w.Drain(t.Context()))
+	g.equal("with the policy", g.expected(before, false), g.rows("nfts"))
+	g.exec("DROP POLICY poa_writes ON nfts")
+}
+
 func TestATrial(t *testing.T) {
 	g := newWritten(t, onSQLite)
 	before := g.rows("nfts")
