@@ -486,5 +486,8 @@ func (w *session) deliver(ctx context.Context, list []ledger.Vote, why purpose, 
 			st.Triggered[reason] += n
 		}
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return w.renew(ctx)
 }

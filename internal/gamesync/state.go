@@ -71,7 +71,15 @@ func (w *session) save(ctx context.Context) error {
 
 // keep saves what has changed, or the lease before it ends.
 func (w *session) keep(ctx context.Context) error {
-	if w.changed || w.lease.Until.Sub(w.Now()) < w.Settings.Lease/2 {
+	if w.changed {
+		return w.save(ctx)
+	}
+	return w.renew(ctx)
+}
+
+// renew keeps the lease before it ends.
+func (w *session) renew(ctx context.Context) error {
+	if w.lease.Until.Sub(w.Now()) < w.Settings.Lease/2 {
 		return w.save(ctx)
 	}
 	return nil
