@@ -210,7 +210,7 @@ func (w *session) look(ctx context.Context) error {
 			st.Statements.Looks++
 		}
 	})
-	return w.keep(ctx)
+	return w.saveChanged(ctx)
 }
 
 func ids(refs []ref) []string {
@@ -486,8 +486,5 @@ func (w *session) deliver(ctx context.Context, list []ledger.Vote, why purpose, 
 			st.Triggered[reason] += n
 		}
 	})
-	if err != nil {
-		return err
-	}
-	return w.renew(ctx)
+	return err
 }

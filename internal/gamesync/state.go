@@ -51,38 +51,59 @@ func readState(text string) (state, error) {
 // errLost: another process follows the game now.
 var errLost = errors.New("another process follows the game now")
 
-// save keeps the lease and leaves the state to the next holder; errLost.
+// save leaves the state to the next holder; errLost.
 func (w *session) save(ctx context.Context) error {
 	text, err := json.Marshal(w.state)
 	if err != nil {
 		return fmt.Errorf("writing how far the game was followed: %w", err)
 	}
-	w.lease.State, w.lease.Until = string(text), w.Now().Add(w.Settings.Lease)
-	err = w.Store.KeepLease(ctx, w.lease)
+	saved := string(text)
+	if err := w.keep(ctx, &saved); err != nil {
+		return err
+	}
+	w.changed = false
+	return nil
+}
+
+// saveChanged saves what has changed.
+func (w *session) saveChanged(ctx context.Context) error {
+	if !w.changed {
+		return nil
+	}
+	return w.save(ctx)
+}
+
+// keep keeps the lease, with a new state where there is one; errLost.
+func (w *session) keep(ctx context.Context, state *string) error {
+	w.leasing.Lock()
+	defer w.leasing.Unlock()
+	next := w.lease
+	next.Until = w.Now().Add(w.Settings.Lease)
+	if state != nil {
+		next.State = *state
+	}
+	err := w.Store.KeepLease(ctx, next)
 	if errors.Is(err, store.ErrNotFound) {
 		return errLost
 	}
 	if err != nil {
 		return fmt.Errorf("saving how far the game was followed: %w", err)
 	}
-	w.changed = false
+	w.lease = next
 	return nil
 }
 
-// keep saves what has changed, or the lease before it ends.
-func (w *session) keep(ctx context.Context) error {
-	if w.changed {
-		return w.save(ctx)
+// beat keeps the lease while there is work, however long a step of it takes, and
+// ends the session when it is lost.
+func (w *session) beat(ctx context.Context, end context.CancelCauseFunc) {
+	for pause(ctx, w.Settings.Lease/3) == nil {
+		if err := w.keep(ctx, nil); errors.Is(err, errLost) {
+			end(errLost)
+			return
+		} else if err != nil && ctx.Err() == nil {
+			w.Log.Warn("the lease of the sync was not kept; it is tried again", "err", err)
+		}
 	}
-	return w.renew(ctx)
-}
-
-// renew keeps the lease before it ends.
-func (w *session) renew(ctx context.Context) error {
-	if w.lease.Until.Sub(w.Now()) < w.Settings.Lease/2 {
-		return w.save(ctx)
-	}
-	return nil
 }
 
 // take waits for the lease and takes it. Waiting only reads.

@@ -219,13 +219,21 @@ func (s *Syncer) follow(ctx context.Context, once bool) (followed bool, err erro
 	s.Log.Info("following the game", "term", lease.Term)
 	s.update(func(st *Status) { st.Stage, st.Error = Reading, "" })
 	defer s.update(func(st *Status) { st.CurrentUntil = time.Time{} })
-	return true, w.run(ctx, once)
+	held, end := context.WithCancelCause(ctx)
+	var beating sync.WaitGroup
+	beating.Go(func() { w.beat(held, end) })
+	err = w.run(held, once)
+	if context.Cause(held) == errLost {
+		err = errLost // whatever broke did so because of it
+	}
+	end(nil)
+	beating.Wait()
+	return true, err
 }
 
 // session is the time for which a process follows the game.
 type session struct {
 	*Syncer
-	lease   store.Lease
 	state   state
 	changed bool // of state, since it was saved
 
@@ -233,6 +241,9 @@ type session struct {
 	looked time.Time                      // when new rows were last looked for, and all taken
 	total  int64                          // estimate of the first reading
 	rows   int64                          // of the first reading
+
+	leasing sync.Mutex // guards lease, and is held while it is kept
+	lease   store.Lease
 }
 
 // run reads what there is and then goes on looking for what is new, with a page
@@ -253,9 +264,6 @@ func (w *session) run(ctx context.Context, once bool) error {
 			}
 		}
 		swept, err := w.sweep(ctx, once, began)
-		if err == nil {
-			err = w.keep(ctx)
-		}
 		if err != nil {
 			return err
 		}

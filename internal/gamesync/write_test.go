@@ -659,8 +659,20 @@ func (d *dying) PutUnwritten(ctx context.Context, target string, put []store.Unw
 
 // Killed after any number of steps, the next process ends what it began.
 func TestKilledAnywhere(t *testing.T) {
-	g := newWritten(t, onSQLite)
-	before := g.rows("nfts")
+	for name, first := range map[string]bool{"in the pass over all": false, "in the activity": true} {
+		t.Run(name, func(t *testing.T) {
+			g := newWritten(t, onSQLite)
+			before := g.rows("nfts")
+			if first {
+				g.drain()
+			}
+			g.killAnywhere(before)
+		})
+	}
+}
+
+func (g *written) killAnywhere(before map[string]oldRow) {
+	t := g.t
 	scored := g.scored()
 	other, err := pgx.Connect(t.Context(), g.url)
 	must(t, err)
