@@ -688,11 +688,14 @@ func (g *written) killAnywhere(before map[string]oldRow) {
 		o.Store = &dying{Writeback: g.store, left: calls}
 		w := g.writeback(o)
 		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- w.Drain(ctx) }()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			err = w.Drain(ctx)
+		}()
 		eventually(t, func() bool {
 			select {
-			case err = <-ended:
+			case <-ended:
 				return true
 			default:
 				return w.Stats().Waiting[store.UnwrittenLocked] > 0 && w.Stats().Complete
@@ -700,9 +703,7 @@ func (g *written) killAnywhere(before map[string]oldRow) {
 		}, func() any { return w.Stats() })
 		must(t, tx.Rollback(t.Context()))
 		g.later(2 * time.Minute) // the lease and the pauses end
-		if err == nil {
-			err = <-ended
-		}
+		<-ended
 		cancel()
 		w.Stop()
 		g.later(2 * time.Minute)
@@ -714,6 +715,7 @@ func (g *written) killAnywhere(before map[string]oldRow) {
 		}
 		calls += 1 + calls/6
 	}
+	g.drain() // pages of the dying store end early
 	g.equal("in the end", g.expected(before, false), g.rows("nfts"))
 	if s := g.drain(); s.Written != 0 {
 		t.Errorf("something was left: %+v", s)
