@@ -225,7 +225,7 @@ func (m *Main) newService(ctx context.Context) (*service, error) {
 		}
 	}
 	if mode := m.config.Writeback.Mode; mode != gamesync.WriteOff {
-		if s.writeback, err = m.newWriteback(ctx, mode, nil); err != nil {
+		if s.writeback, err = m.newWriteback(ctx, mode, false, nil); err != nil {
 			return nil, errors.Join(err, s.ledger.Close(ctx))
 		}
 	}

@@ -37,11 +37,11 @@ func (m *Main) writebackTo() (string, error) {
 }
 
 // newWriteback puts together what writes scores back, in a mode.
-func (m *Main) newWriteback(ctx context.Context, mode string, pass func(done, total int64)) (*gamesync.Writeback, error) {
+func (m *Main) newWriteback(ctx context.Context, mode string, all bool, pass func(done, total int64)) (*gamesync.Writeback, error) {
 	s := m.config.Writeback
 	s.Mode = mode
 	return gamesync.NewWriteback(ctx, gamesync.WriteOptions{
-		Store: m.store.(store.Writeback), Settings: s, Process: processName(), Pass: pass, Now: m.Now, Log: m.log,
+		Store: m.store.(store.Writeback), Settings: s, All: all, Process: processName(), Pass: pass, Now: m.Now, Log: m.log,
 	})
 }
 
@@ -54,7 +54,7 @@ func (c *writebackTrialCommand) Run(ctx context.Context, m *Main) error {
 	if err != nil {
 		return err
 	}
-	stats, elapsed, err := m.drainWriteback(ctx, gamesync.WriteTrial)
+	stats, elapsed, err := m.drainWriteback(ctx, gamesync.WriteTrial, true)
 	if err != nil {
 		return err
 	}
@@ -79,6 +79,7 @@ func (c *writebackCompareCommand) Run(ctx context.Context, m *Main) error {
 
 type writebackRunCommand struct {
 	Once bool `help:"Write what there is and end, instead of following what changes."`
+	All  bool `help:"Compare all scores with the game's first, also if that was done: after the game's tables were restored or written by others."`
 }
 
 func (c *writebackRunCommand) Run(ctx context.Context, m *Main) error {
@@ -86,9 +87,9 @@ func (c *writebackRunCommand) Run(ctx context.Context, m *Main) error {
 		return err
 	}
 	if !c.Once {
-		return m.runWriteback(ctx)
+		return m.runWriteback(ctx, c.All)
 	}
-	stats, elapsed, err := m.drainWriteback(ctx, gamesync.WriteOn)
+	stats, elapsed, err := m.drainWriteback(ctx, gamesync.WriteOn, c.All)
 	if err != nil {
 		return err
 	}
@@ -104,14 +105,14 @@ func (c *writebackRunCommand) Run(ctx context.Context, m *Main) error {
 }
 
 // drainWriteback writes what can be written now.
-func (m *Main) drainWriteback(ctx context.Context, mode string) (gamesync.WriteStats, time.Duration, error) {
+func (m *Main) drainWriteback(ctx context.Context, mode string, all bool) (gamesync.WriteStats, time.Duration, error) {
 	if err := m.openToRead(ctx); err != nil {
 		return gamesync.WriteStats{}, 0, err
 	}
 	p := m.progress("NFTs", 0)
 	defer p.end()
 	began := m.Now()
-	w, err := m.newWriteback(ctx, mode, func(done, total int64) { p.set(done, done, total) })
+	w, err := m.newWriteback(ctx, mode, all, func(done, total int64) { p.set(done, done, total) })
 	if err != nil {
 		return gamesync.WriteStats{}, 0, err
 	}
@@ -133,12 +134,12 @@ func writebackHint(err error) error {
 }
 
 // runWriteback writes until ctx ends, and tells of it every minute.
-func (m *Main) runWriteback(ctx context.Context) error {
+func (m *Main) runWriteback(ctx context.Context, all bool) error {
 	if err := m.openToRead(ctx); err != nil {
 		return err
 	}
 	began := m.Now()
-	w, err := m.newWriteback(ctx, gamesync.WriteOn, nil)
+	w, err := m.newWriteback(ctx, gamesync.WriteOn, all, nil)
 	if err != nil {
 		return err
 	}

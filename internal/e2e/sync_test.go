@@ -164,6 +164,10 @@ func followAndKill(t *testing.T, f *followed, database string, live gametest.Liv
 		}
 		return start(t, command(t, database, f.settings(), "sync"))
 	}
+	spread := 2000 // ms
+	if long() {
+		spread = 15_000 // so that reading it all comes to an end in between
+	}
 	kills := 0
 	for over := false; !over; kills++ {
 		processes := []*process{begin(), begin(), start(t, command(t, database, f.writeSettings(), "writeback", "run"))} // the second takes over
@@ -175,7 +179,7 @@ func followAndKill(t *testing.T, f *followed, database string, live gametest.Liv
 				}
 			case <-p.gone:
 				t.Fatalf("a process ended by itself with exit code %d:\n%s", p.code(), p.log)
-			case <-time.After(time.Duration(200+random.IntN(2000*(i+1))) * time.Millisecond):
+			case <-time.After(time.Duration(200+random.IntN(spread*(i+1))) * time.Millisecond):
 			}
 			p.kill()
 		}

@@ -210,7 +210,7 @@ func (w *session) look(ctx context.Context) error {
 			st.Statements.Looks++
 		}
 	})
-	return w.keep(ctx)
+	return w.saveChanged(ctx)
 }
 
 func ids(refs []ref) []string {

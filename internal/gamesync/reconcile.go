@@ -70,7 +70,7 @@ func (w *session) step(ctx context.Context, t task) error {
 	}
 	w.state.Sweeps[t.name], w.changed = s, true
 	w.update(func(st *Status) { st.Statements.Sweeps += w.game.statements.Load() - before })
-	return w.keep(ctx)
+	return w.saveChanged(ctx)
 }
 
 // want has passes begin.

@@ -51,39 +51,74 @@ func readState(text string) (state, error) {
 // errLost: another process follows the game now.
 var errLost = errors.New("another process follows the game now")
 
-// save keeps the lease and leaves the state to the next holder; errLost.
+// save leaves the state to the next holder; errLost.
 func (w *session) save(ctx context.Context) error {
 	text, err := json.Marshal(w.state)
 	if err != nil {
 		return fmt.Errorf("writing how far the game was followed: %w", err)
 	}
-	w.lease.State, w.lease.Until = string(text), w.Now().Add(w.Settings.Lease)
-	err = w.Store.KeepLease(ctx, w.lease)
+	saved := string(text)
+	if err := w.keep(ctx, &saved); err != nil {
+		return err
+	}
+	w.changed = false
+	return nil
+}
+
+// saveChanged saves what has changed.
+func (w *session) saveChanged(ctx context.Context) error {
+	if !w.changed {
+		return nil
+	}
+	return w.save(ctx)
+}
+
+// keep keeps the lease, with a new state where there is one; errLost.
+func (w *session) keep(ctx context.Context, state *string) error {
+	w.leasing.Lock()
+	defer w.leasing.Unlock()
+	next := w.lease
+	next.Until = w.Now().Add(w.Settings.Lease)
+	if state != nil {
+		next.State = *state
+	}
+	err := w.Store.KeepLease(ctx, next)
 	if errors.Is(err, store.ErrNotFound) {
 		return errLost
 	}
 	if err != nil {
 		return fmt.Errorf("saving how far the game was followed: %w", err)
 	}
-	w.changed = false
+	w.lease = next
 	return nil
 }
 
-// keep saves what has changed, or the lease before it ends.
-func (w *session) keep(ctx context.Context) error {
-	if w.changed || w.lease.Until.Sub(w.Now()) < w.Settings.Lease/2 {
-		return w.save(ctx)
+// beat keeps the lease while there is work, however long a step of it takes, and
+// ends the session when it is lost.
+func (w *session) beat(ctx context.Context, end context.CancelCauseFunc) {
+	for pause(ctx, w.Settings.Lease/3) == nil {
+		if err := w.keep(ctx, nil); errors.Is(err, errLost) {
+			end(errLost)
+			return
+		} else if err != nil && ctx.Err() == nil {
+			w.Log.Warn("the lease of the sync was not kept; it is tried again", "err", err)
+		}
 	}
-	return nil
 }
 
-// take waits for the lease and takes it.
+// take waits for the lease and takes it. Waiting only reads.
 func (s *Syncer) take(ctx context.Context) (store.Lease, error) {
 	for told := ""; ; {
-		now := s.Now()
-		lease, ok, err := s.Store.TakeLease(ctx, leaseName, s.Process, now, now.Add(s.Settings.Lease))
-		if err != nil {
-			return lease, fmt.Errorf("taking the lease of the sync: %w", err)
+		lease, err := s.Store.Lease(ctx, leaseName)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return lease, fmt.Errorf("reading the lease of the sync: %w", err)
+		}
+		ok := false
+		if now := s.Now(); !lease.Until.After(now) {
+			lease, ok, err = s.Store.TakeLease(ctx, leaseName, s.Process, now, now.Add(s.Settings.Lease))
+			if err != nil {
+				return lease, fmt.Errorf("taking the lease of the sync: %w", err)
+			}
 		}
 		s.update(func(st *Status) { st.Holder = lease.Holder })
 		if ok {

@@ -148,7 +148,7 @@ func (s *Syncer) Check(ctx context.Context) error {
 func (s *Syncer) Once(ctx context.Context) error {
 	defer s.stopped(ctx)
 	for {
-		err := s.follow(ctx, true)
+		_, err := s.follow(ctx, true)
 		if !errors.Is(err, errLost) {
 			return err
 		}
@@ -156,16 +156,18 @@ func (s *Syncer) Once(ctx context.Context) error {
 }
 
 // Run follows the game until ctx ends, and returns nil then. Whatever breaks is
-// logged and tried again, but for what no repetition helps against.
+// logged and tried again, but for a game that cannot be followed as it is from
+// the start.
 func (s *Syncer) Run(ctx context.Context) error {
 	defer s.stopped(ctx)
+	ever := false
 	for wait := firstWait; ; wait = min(2*wait, longestWait) {
 		began := s.Now()
-		err := s.follow(ctx, false)
+		followed, err := s.follow(ctx, false)
 		if ctx.Err() != nil {
 			return nil
 		}
-		if fatal := (errGame{}); errors.As(err, &fatal) {
+		if ever = ever || followed; !ever && Refused(err) {
 			return err
 		}
 		s.update(func(st *Status) { st.Stage, st.Error = Failing, err.Error() })
@@ -191,46 +193,57 @@ func (s *Syncer) stopped(ctx context.Context) {
 	}
 }
 
-// follow takes the lease and follows the game while it has it.
-func (s *Syncer) follow(ctx context.Context, once bool) error {
+// follow takes the lease and follows the game while it has it. It is false
+// where it did not come to that.
+func (s *Syncer) follow(ctx context.Context, once bool) (followed bool, err error) {
 	warnings, err := s.game.check(ctx, s.Now)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, w := range warnings {
 		s.Log.Warn(w)
 	}
 	lease, err := s.take(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	w := &session{Syncer: s, lease: lease, seen: map[table]map[string]time.Time{votes: {}, favorites: {}}}
 	defer w.giveBack(ctx)
 	if w.state, err = readState(lease.State); err != nil {
-		return err
+		return false, err
 	}
 	if was := w.state.SliderScale; was != 0 && was != s.Settings.SliderScale {
-		return errGame{fmt.Errorf("sync.slider_scale is %d, but this database of poa was filled with ratings read as of scale %d; set it to that", s.Settings.SliderScale, was)}
+		return false, errGame{fmt.Errorf("sync.slider_scale is %d, but this database of poa was filled with ratings read as of scale %d; set it to that", s.Settings.SliderScale, was)}
 	}
 	w.state.SliderScale = s.Settings.SliderScale
 	s.Log.Info("following the game", "term", lease.Term)
 	s.update(func(st *Status) { st.Stage, st.Error = Reading, "" })
 	defer s.update(func(st *Status) { st.CurrentUntil = time.Time{} })
-	return w.run(ctx, once)
+	held, end := context.WithCancelCause(ctx)
+	var beating sync.WaitGroup
+	beating.Go(func() { w.beat(held, end) })
+	err = w.run(held, once)
+	if context.Cause(held) == errLost {
+		err = errLost // whatever broke did so because of it
+	}
+	end(nil)
+	beating.Wait()
+	return true, err
 }
 
 // session is the time for which a process follows the game.
 type session struct {
 	*Syncer
-	lease   store.Lease
 	state   state
 	changed bool // of state, since it was saved
 
-	catching []*stream // what is still read in whole pages; nil once that is done
-	seen     map[table]map[string]time.Time
-	looked   time.Time // when new rows were last looked for, and all taken
-	total    int64     // estimate of the first reading
-	rows     int64     // of the first reading
+	seen   map[table]map[string]time.Time // times of the rows that a look meets again, by id
+	looked time.Time                      // when new rows were last looked for, and all taken
+	total  int64                          // estimate of the first reading
+	rows   int64                          // of the first reading
+
+	leasing sync.Mutex // guards lease, and is held while it is kept
+	lease   store.Lease
 }
 
 // run reads what there is and then goes on looking for what is new, with a page
@@ -251,9 +264,6 @@ func (w *session) run(ctx context.Context, once bool) error {
 			}
 		}
 		swept, err := w.sweep(ctx, once, began)
-		if err == nil {
-			err = w.keep(ctx)
-		}
 		if err != nil {
 			return err
 		}

@@ -502,3 +502,58 @@ func TestManyPages(t *testing.T) {
 	m.same("FIRE when all vanished", int64(0), m.fires(nft2))
 	m.same("triggered", true, slices.Contains(slices.Collect(maps.Keys(st.Triggered)), "fire"))
 }
+
+// held is a ledger that takes nothing until it is let go.
+type held struct {
+	*ledger.Ledger
+	came, let chan struct{}
+}
+
+func (h *held) Submit(ctx context.Context, votes []ledger.Vote) ([]ledger.Answer, error) {
+	select {
+	case h.came <- struct{}{}:
+	default:
+	}
+	select {
+	case <-h.let:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return h.Ledger.Submit(ctx, votes)
+}
+
+// A lease is kept while a step takes longer than it lasts, and the work ends
+// when it is lost all the same.
+func TestALongStep(t *testing.T) {
+	m := newMatch(t)
+	m.vote(1, nft1, nft2, 1)
+	h := &held{m.ledger, make(chan struct{}, 1), make(chan struct{})}
+	s := m.syncer(func(o *gamesync.Options) {
+		o.Ledger, o.Settings.Lease, o.Settings.Poll = h, time.Second, 20*time.Millisecond
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	<-h.came
+	lease := func() store.Lease {
+		l, err := m.store.Lease(ctx, "game sync")
+		m.check(err)
+		return l
+	}
+	first := lease()
+	for lease().Until.Sub(first.Until) < time.Second {
+		time.Sleep(10 * time.Millisecond)
+	}
+	m.same("the term of a kept lease", first.Term, lease().Term)
+
+	later := time.Now().Add(time.Hour)
+	if _, ok, err := m.store.TakeLease(ctx, "game sync", "thief", later, later.Add(time.Hour)); err != nil || !ok {
+		t.Fatalf("%v, %v", ok, err)
+	}
+	st := m.until(s, "the work to end", func(st gamesync.Status) bool { return st.Stage == gamesync.Waiting })
+	m.same("the holder", "thief", st.Holder)
+	m.same("the log", []string(nil), m.log())
+	stop()
+	m.check(<-ended)
+}

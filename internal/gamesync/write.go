@@ -23,6 +23,7 @@ const MaxWriteRows = 50
 type WriteOptions struct {
 	Store    store.Writeback
 	Settings WriteSettings // checked; of mode on or trial
+	All      bool          // begin with a pass over all NFTs, also where that was done before
 
 	Process string                  // names this process among those on the store
 	Pass    func(done, total int64) // is told how far the pass over all NFTs is
@@ -44,9 +45,10 @@ const (
 	failedFirst, failedMax = time.Minute, time.Hour
 	// errorMax is the longest pause after steps that fail.
 	errorMax = time.Minute
-	// forgetting is how long the activity may go unread: it is kept for longer,
-	// and after that all scores are looked at again.
-	forgetting = 30 * 24 * time.Hour
+	// away is after how long without a process that writes all scores are looked
+	// at again: the game may have been restored meanwhile, or written by others.
+	// The activity is kept for longer.
+	away = time.Hour
 	// stalledAfter is when activity that was logged must have come to light.
 	stalledAfter = 10 * time.Minute
 )
@@ -87,7 +89,7 @@ type Writeback struct {
 
 	mu    sync.Mutex // guards what follows
 	stats WriteStats
-	since time.Time // of the first change in the activity that is not written
+	since time.Time // up to when what was published is written, but for what waits
 }
 
 // writeState is what a process leaves to the next.
@@ -110,11 +112,13 @@ type WriteStats struct {
 	Errors                                             int64 // steps that failed
 	// Waiting are the NFTs whose score is not written, by reason.
 	Waiting map[store.UnwrittenReason]int64
-	// Lag is the age of the oldest change that is not written, 0 for none; of
-	// rows that are missing there is none.
+	// Lag is for how long changes have not been written, or may not have been:
+	// since the oldest that waits, or since the activity was last read. It says
+	// nothing before Complete, nor of NFTs that are missing, and is 0 in a
+	// process that is not the one that writes.
 	Lag time.Duration
 
-	oldest time.Time // of those that wait
+	oldest time.Time // change of those that wait
 }
 
 // change is an NFT whose score may have changed.
@@ -174,9 +178,10 @@ func (w *Writeback) Stats() WriteStats {
 	defer w.mu.Unlock()
 	s := w.stats
 	s.Statements = w.game.statements.Load()
-	for _, since := range []time.Time{w.since, s.oldest} {
-		if !since.IsZero() {
-			s.Lag = max(s.Lag, w.Now().Sub(since))
+	if s.Active {
+		s.Lag = max(0, w.Now().Sub(w.since))
+		if !s.oldest.IsZero() {
+			s.Lag = max(s.Lag, w.Now().Sub(s.oldest))
 		}
 	}
 	return s
@@ -250,7 +255,6 @@ func (w *Writeback) turn(ctx context.Context) (more bool, err error) {
 	if errors.Is(err, store.ErrNotFound) { // another process has taken the lease
 		w.held = false
 		w.count(func(s *WriteStats) { s.Active, s.Waiting, s.oldest = false, nil, time.Time{} })
-		w.behind(time.Time{})
 	}
 	return more, err
 }
@@ -282,8 +286,12 @@ func (w *Writeback) take(ctx context.Context) error {
 		w.release(ctx)
 		return err
 	}
+	if err := w.recount(ctx); err != nil {
+		return err
+	}
+	w.writtenUpTo(w.state.ReadAt)
 	w.count(func(s *WriteStats) { s.Active, s.Complete = true, w.state.Complete })
-	return w.recount(ctx)
+	return nil
 }
 
 // ready looks whether the game's table can be written, and begins a pass over
@@ -292,7 +300,7 @@ func (w *Writeback) ready(ctx context.Context, now time.Time) error {
 	if err := w.game.check(ctx, w.Log); err != nil {
 		return err
 	}
-	again := w.state.ReadAt.Before(now.Add(-forgetting)) || w.Settings.Elo && !w.state.Elo
+	again := w.All || w.state.ReadAt.Before(now.Add(-away)) || w.Settings.Elo && !w.state.Elo
 	if !again {
 		stalled, err := w.stalled(ctx, now)
 		if err != nil {
@@ -310,7 +318,11 @@ func (w *Writeback) ready(ctx context.Context, now time.Time) error {
 	}
 	w.state = writeState{Position: end, ReadAt: now, Elo: w.Settings.Elo}
 	w.Log.Info("all scores are compared with the game's", "table", w.target)
-	return w.keep(ctx)
+	if err := w.keep(ctx); err != nil {
+		return err
+	}
+	w.All = false
+	return nil
 }
 
 // stalled reports whether the place in the activity is of another database
@@ -407,34 +419,33 @@ func (w *Writeback) retry(ctx context.Context) error {
 
 // follow writes what the next page of activity tells of.
 func (w *Writeback) follow(ctx context.Context) (more bool, err error) {
+	began := w.Now()
 	page, end, err := w.Store.Stream(ctx, w.state.Position, writePage)
 	if err != nil {
 		return false, fmt.Errorf("reading what was published: %w", err)
 	}
-	now := w.Now()
-	if len(page) == 0 {
-		w.state.ReadAt = now
-		w.behind(time.Time{})
-		return false, nil
+	if len(page) > 0 {
+		w.writtenUpTo(page[0].At)
+		if err := w.write(ctx, changesOf(page)); err != nil {
+			return false, err
+		}
 	}
-	w.behind(page[0].At)
-	if err := w.write(ctx, changesOf(page)); err != nil {
-		return false, err
-	}
-	w.state.Position, w.state.ReadAt = end, now
+	w.state.Position, w.state.ReadAt = end, began
 	if more = len(page) == writePage; more {
-		w.behind(page[len(page)-1].At)
-	} else {
-		w.behind(time.Time{})
+		began = page[len(page)-1].At
+	}
+	w.writtenUpTo(began)
+	if len(page) == 0 {
+		return false, nil
 	}
 	return more, w.keep(ctx)
 }
 
-// behind notes since when a change has not been written.
-func (w *Writeback) behind(since time.Time) {
+// writtenUpTo notes up to when what was published is written.
+func (w *Writeback) writtenUpTo(at time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.since = since
+	w.since = at
 }
 
 // changesOf returns the NFTs whose score changed, each once, in the order in

@@ -352,8 +352,29 @@ func (g *gameTable) check(ctx context.Context, log *slog.Logger) error {
 		return &MissingError{fmt.Sprintf("the role %s may not write scores to %s", role, g.name), strings.Join(grants, "; ")}
 	}
 	if hidden {
-		log.Warn("row-level security applies to the role: rows that its policies hide are not written", "role", role, "table", g.name)
+		return g.checkPolicies(ctx, role, log)
 	}
+	return nil
+}
+
+// checkPolicies looks whether row-level security lets the role have any row: of
+// those that it hides the write-back could not tell that they are not locked.
+func (g *gameTable) checkPolicies(ctx context.Context, role string, log *slog.Logger) error {
+	look, commands := "SELECT FROM nfts FOR NO KEY UPDATE SKIP LOCKED LIMIT 1", "ALL"
+	if g.trial {
+		look, commands = "SELECT FROM nfts LIMIT 1", "SELECT"
+	}
+	tag, err := g.pool.Exec(ctx, look)
+	if err != nil {
+		return fmt.Errorf("looking at rows of %s: %w", g.name, err)
+	}
+	if tag.RowsAffected() == 0 {
+		return &MissingError{
+			fmt.Sprintf("row-level security of nfts hides all rows from the role %s", role),
+			fmt.Sprintf("CREATE POLICY poa_writes ON nfts FOR %s TO %s USING (true)", commands, pgx.Identifier{role}.Sanitize()),
+		}
+	}
+	log.Warn("row-level security applies to the role: rows that its policies hide are not written", "role", role, "table", g.name)
 	return nil
 }
 

@@ -309,7 +309,7 @@ func (m *Metrics) writebackGauges() gauges {
 			func(t tell) { t(truth(stats().Active)) }},
 		{describe("poa_writeback_complete", "Whether all scores have been compared with the game's once."), value,
 			active(func(t tell, s *gamesync.WriteStats) { t(truth(s.Complete)) })},
-		{describe("poa_writeback_lag_seconds", "Age of the oldest change of a score that is not written back, 0 for none."), value,
+		{describe("poa_writeback_lag_seconds", "For how long changes of scores have not been written back."), value,
 			active(func(t tell, s *gamesync.WriteStats) { t(s.Lag.Seconds()) })},
 		{describe("poa_writeback_waiting_nfts", "NFTs whose score could not be written back, by reason.", "reason"), value,
 			active(func(t tell, s *gamesync.WriteStats) {
