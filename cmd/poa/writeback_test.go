@@ -81,18 +81,6 @@ func TestWriteback(t *testing.T) {
 	}
 }
 
-func execute(t *testing.T, database, sql string) {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.Background())
-	if _, err := conn.Exec(t.Context(), sql); err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-}
-
 func TestWritebackSaysWhatIsWrong(t *testing.T) {
 	empty := pgtest.New(t)
 	database := "sqlite:" + filepath.Join(t.TempDir(), "poa.db")
