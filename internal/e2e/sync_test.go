@@ -164,12 +164,12 @@ func followAndKill(t *testing.T, f *followed, database string, live gametest.Liv
 		}
 		return start(t, command(t, database, f.settings(), "sync"))
 	}
-	spread := 2000 // ms
-	if long() {
-		spread = 15_000 // so that reading it all comes to an end in between
-	}
 	kills := 0
 	for over := false; !over; kills++ {
+		spread := 2000 // ms
+		if long() && kills%2 == 0 {
+			spread = 15_000 // so that reading it all comes to an end in between
+		}
 		processes := []*process{begin(), begin(), start(t, command(t, database, f.writeSettings(), "writeback", "run"))} // the second takes over
 		for i, p := range processes {
 			select {
