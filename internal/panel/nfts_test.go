@@ -44,7 +44,8 @@ func TestListOfNFTs(t *testing.T) {
 	found := v.get("/nfts?q=c%2F2", http.StatusOK)
 	found.holds(t, "Picture 2", `value="c/2"`)
 	found.lacks(t, "Picture 1")
-	v.get("/nfts?q=Picture+3&show=high", http.StatusOK).lacks(t, `href="/nfts/c%2F3"`) // it has no score
+	v.get("/nfts?q=Picture+3&show=high", http.StatusOK).holds(t, `href="/nfts/c%2F3"`) // a search finds any
+	v.get("/nfts?q=Picture+3&show=scored", http.StatusOK).lacks(t, `href="/nfts/c%2F3"`)
 	v.get("/nfts?view=tiles", http.StatusOK).holds(t, `<ul class="tiles`, "Picture 1")
 	for _, wrong := range []string{"/nfts?after=x", "/nfts?poa=x", "/nfts?from=-1", "/nfts?q=" + strings.Repeat("q", 201)} {
 		v.get(wrong, http.StatusUnprocessableEntity)
