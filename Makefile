@@ -4,7 +4,7 @@ GO ?= go
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TOOL = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help try demo bench test fuzz race check generate vendor build
+.PHONY: help try demo bench test fuzz race check generate vendor screenshot build
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -24,7 +24,7 @@ demo: build ## play the whole game: 54,312 generated NFTs and people who go on v
 bench: build deps ## measure votes, computations and what they cost, on both databases
 	bin/poa bench
 
-test: deps ## run all tests and each fuzz target for a moment, installing PostgreSQL from Debian's packages when it is missing
+test: deps ## run all tests and each fuzz target for a moment, installing PostgreSQL and Chromium from Debian's packages when they are missing
 	$(GO) test ./...
 	$(MAKE) -s fuzz
 
@@ -44,6 +44,8 @@ race: deps ## run all tests under the race detector (needs a C compiler)
 deps:
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
 	{ $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy --no-install-recommends postgresql; }
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	{ $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy --no-install-recommends chromium; }
 
 check: ## format, vet, lint, and see that generated code is current
 	@test -z "$$(gofmt -l cmd internal)" || { gofmt -l cmd internal; echo "run gofmt -w on these"; exit 1; }
@@ -58,11 +60,13 @@ generate: ## generate code from the SQL queries and the panel's templates
 	cd internal/store/postgres && $(GO) tool -modfile=../../../tools/go.mod sqlc generate
 
 # What others wrote for browsers, from the npm registry: package, the file in
-# it, its name here, its SHA-256.
+# it, the file here, its SHA-256. axe-core is for the browser tests only.
 VENDORED = \
-	htmx.org/-/htmx.org-4.0.1.tgz:dist/htmx.min.js:htmx.min.js:a0abb04f2f45a1f89d1d4844023245537e5e6014c87b144553e0607b4cc32130 \
-	uplot/-/uplot-1.6.32.tgz:dist/uPlot.iife.min.js:uplot.min.js:19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f \
-	uplot/-/uplot-1.6.32.tgz:dist/uPlot.min.css:uplot.min.css:df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04
+	htmx.org/-/htmx.org-4.0.1.tgz:dist/htmx.min.js:internal/panel/assets/htmx.min.js:a0abb04f2f45a1f89d1d4844023245537e5e6014c87b144553e0607b4cc32130 \
+	uplot/-/uplot-1.6.32.tgz:dist/uPlot.iife.min.js:internal/panel/assets/uplot.min.js:19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f \
+	uplot/-/uplot-1.6.32.tgz:dist/uPlot.min.css:internal/panel/assets/uplot.min.css:df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04 \
+	axe-core/-/axe-core-4.14.1.tgz:axe.min.js:internal/browser/testdata/axe.min.js:29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c \
+	axe-core/-/axe-core-4.14.1.tgz:LICENSE:internal/browser/testdata/axe.LICENSE:af175b9d96ee93c21a036152e1b905b0b95304d4ae8c2c921c7609100ba8df7e
 NPM ?= https://registry.npmjs.org
 
 vendor: ## fetch the panel's third-party scripts from npm and check that they are what they were
@@ -70,5 +74,8 @@ vendor: ## fetch the panel's third-party scripts from npm and check that they ar
 		set -- $$(echo $$v | tr : ' '); \
 		curl -fsS "$(NPM)/$$1" | tar xz -C "$$dir" "package/$$2"; \
 		echo "$$4  $$dir/package/$$2" | sha256sum --check --quiet; \
-		cp "$$dir/package/$$2" "internal/panel/assets/$$3"; \
+		cp "$$dir/package/$$2" "$$3"; \
 	done
+
+screenshot: build deps ## make the README's picture of the scheduler from the demo
+	$(GO) run ./internal/browser/screenshot docs/images

@@ -89,15 +89,12 @@ func nftFilterOf(q url.Values) (f nftFilter, err error) {
 	return f, nil
 }
 
-// shown is what the filter shows: with a search no order by score, without one
-// the highest scores where nothing is said.
+// shown is what the filter shows: with a search no order by score but any that
+// are found, without one the highest scores where nothing is said.
 func (f nftFilter) shown() string {
 	options, otherwise := showOptions[:], showHigh
 	if f.Search != "" {
 		options, otherwise = searchOptions[:], showAll
-		if f.Show == showHigh || f.Show == showLow {
-			return showScored
-		}
 	}
 	if slices.ContainsFunc(options, func(o option) bool { return o.Value == f.Show }) {
 		return f.Show

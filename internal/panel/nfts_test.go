@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"poa/internal/artwork"
 	"poa/internal/ledger"
 	"poa/internal/scoring"
 	"poa/internal/store"
@@ -44,7 +46,8 @@ func TestListOfNFTs(t *testing.T) {
 	found := v.get("/nfts?q=c%2F2", http.StatusOK)
 	found.holds(t, "Picture 2", `value="c/2"`)
 	found.lacks(t, "Picture 1")
-	v.get("/nfts?q=Picture+3&show=high", http.StatusOK).lacks(t, `href="/nfts/c%2F3"`) // it has no score
+	v.get("/nfts?q=Picture+3&show=high", http.StatusOK).holds(t, `href="/nfts/c%2F3"`) // a search finds any
+	v.get("/nfts?q=Picture+3&show=scored", http.StatusOK).lacks(t, `href="/nfts/c%2F3"`)
 	v.get("/nfts?view=tiles", http.StatusOK).holds(t, `<ul class="tiles`, "Picture 1")
 	for _, wrong := range []string{"/nfts?after=x", "/nfts?poa=x", "/nfts?from=-1", "/nfts?q=" + strings.Repeat("q", 201)} {
 		v.get(wrong, http.StatusUnprocessableEntity)
@@ -215,4 +218,26 @@ func TestHostileNamesOfNFTsAndVoters(t *testing.T) {
 		to := o.post("/nfts/compute", http.StatusSeeOther, "nft", text).Header.Get("Location")
 		o.get(to, http.StatusOK).holds(t, "Computed and published")
 	}
+}
+
+func TestPicturesOfAGeneratedGame(t *testing.T) {
+	s := open(t)
+	s.stranger().get("/art/kabu-12.svg", http.StatusNotFound)
+	with := *s.Panel
+	with.SampleArt = true
+	pages, err := with.handler()
+	must(t, err)
+	w := httptest.NewRecorder()
+	pages.ServeHTTP(w, httptest.NewRequest(http.MethodGet, artwork.Path("kabu-12"), nil))
+	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "image/svg+xml" {
+		t.Errorf("status %d, %s", w.Code, w.Header().Get("Content-Type"))
+	}
+	_, err = s.Store.PutNFTs(t.Context(), []store.NFT{{ID: "c/1", Name: "Picture 1", Collection: "art", ImageURL: artwork.Path("kabu-12")}, {ID: "c/2", Collection: "art", ImageURL: "ipfs://bafy/2.png"}}, true, time.Now())
+	must(t, err)
+	v := s.sign(store.Viewer, "vera")
+	v.get("/nfts/c%2F1", http.StatusOK).holds(t, `<img src="/art/kabu-12.svg" alt="" width="240" height="240" loading="lazy"`)
+	v.get("/nfts/c%2F2", http.StatusOK).lacks(t, "bafy")
+	s.Panel.Images, err = s.Panel.Images.WithGateway("https://ipfs.io/ipfs/")
+	must(t, err)
+	v.get("/nfts/c%2F2", http.StatusOK).holds(t, `src="https://ipfs.io/ipfs/bafy/2.png"`)
 }

@@ -228,7 +228,7 @@ func (v *testView) does(o *outlook.Vote) string {
 	case !o.Computes:
 		return "waits for the batch"
 	case v.Paused:
-		return "marks it as owed: triggers are paused"
+		return "marks it as owed"
 	}
 	return "computes at once"
 }
@@ -238,6 +238,9 @@ func (v *testView) sentence(o *outlook.Vote) string {
 	text := v.does(o)
 	if o.Computes {
 		text += ", because of " + why(o) + ", with " + o.Priority.String() + " priority"
+		if v.Paused {
+			text += ": triggers are paused"
+		}
 	}
 	return text + "."
 }

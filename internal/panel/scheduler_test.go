@@ -230,7 +230,7 @@ func TestTestTrigger(t *testing.T) {
 	alice.post("/scheduler/test", http.StatusNotFound, "nft", "nothing", "vote", "FIRE")
 
 	alice.post("/scheduler/pause", http.StatusSeeOther, "what", "triggers", "reason", "trying")
-	vera.get(path, http.StatusOK).holds(t, "marks it as owed: triggers are paused")
+	vera.get(path, http.StatusOK).holds(t, "marks it as owed, because of FIRE, with high priority: triggers are paused.")
 }
 
 func TestFailedList(t *testing.T) {
