@@ -62,17 +62,16 @@ generate: ## generate code from the SQL queries and the panel's templates
 # What others wrote for browsers, from the npm registry: package, the file in
 # it, the file here, its SHA-256. axe-core is for the browser tests only.
 VENDORED = \
-	htmx.org/-/htmx.org-4.0.1.tgz:dist/htmx.min.js:internal/panel/assets/htmx.min.js:a0abb04f2f45a1f89d1d4844023245537e5e6014c87b144553e0607b4cc32130 \
-	uplot/-/uplot-1.6.32.tgz:dist/uPlot.iife.min.js:internal/panel/assets/uplot.min.js:19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f \
-	uplot/-/uplot-1.6.32.tgz:dist/uPlot.min.css:internal/panel/assets/uplot.min.css:df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04 \
-	axe-core/-/axe-core-4.14.1.tgz:axe.min.js:internal/browser/testdata/axe.min.js:29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c \
-	axe-core/-/axe-core-4.14.1.tgz:LICENSE:internal/browser/testdata/axe.LICENSE:af175b9d96ee93c21a036152e1b905b0b95304d4ae8c2c921c7609100ba8df7e
-NPM ?= https://registry.npmjs.org
+	htmx.org@4.0.1:dist/htmx.min.js:internal/panel/assets/htmx.min.js:a0abb04f2f45a1f89d1d4844023245537e5e6014c87b144553e0607b4cc32130 \
+	uplot@1.6.32:dist/uPlot.iife.min.js:internal/panel/assets/uplot.min.js:19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f \
+	uplot@1.6.32:dist/uPlot.min.css:internal/panel/assets/uplot.min.css:df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04 \
+	axe-core@4.14.1:axe.min.js:internal/browser/testdata/axe.min.js:29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c \
+	axe-core@4.14.1:LICENSE:internal/browser/testdata/axe.LICENSE:af175b9d96ee93c21a036152e1b905b0b95304d4ae8c2c921c7609100ba8df7e
 
-vendor: ## fetch the panel's third-party scripts from npm and check that they are what they were
+vendor: ## fetch the panel's third-party scripts with npm and check that they are what they were
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; for v in $(VENDORED); do \
 		set -- $$(echo $$v | tr : ' '); \
-		curl -fsS "$(NPM)/$$1" | tar xz -C "$$dir" "package/$$2"; \
+		tar xzf "$$dir/$$(cd "$$dir" && npm pack --silent "$$1")" -C "$$dir" "package/$$2"; \
 		echo "$$4  $$dir/package/$$2" | sha256sum --check --quiet; \
 		cp "$$dir/package/$$2" "$$3"; \
 	done
