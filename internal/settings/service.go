@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"poa/internal/batch"
 	"poa/internal/config"
 	"poa/internal/publish"
 	"poa/internal/store"
@@ -60,6 +62,10 @@ const (
 
 // pausePrefix begins the names under which pauses are stored beside settings.
 const pausePrefix = "pause."
+
+// agingMarked is the name under which the most that batch.aging_votes ever was
+// is stored beside settings, where that is more than its default.
+const agingMarked = "marked.batch.aging_votes"
 
 // Change is a change of settings, all of it or nothing.
 type Change struct {
@@ -157,7 +163,7 @@ func (s *Service) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := s.Load(stored)
+	c, err := s.load(stored)
 	if err != nil {
 		return err
 	}
@@ -166,11 +172,15 @@ func (s *Service) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	marked, err := s.marked(ctx, stored, c.Batch.AgingVotes)
+	if err != nil {
+		return err
+	}
 	next := &state{config: c, version: version, InForce: InForce{
 		Batch: c.Batch, Upkeep: c.Upkeep, Batches: pauses[Batches], Triggers: pauses[Triggers],
 		Policy: &publish.Policy{
 			Constants: constants, Version: scoringVersion, Rules: c.Trigger,
-			TriggersPaused: pauses[Triggers].On(s.Now()), AgingVotes: c.Batch.AgingVotes,
+			TriggersPaused: pauses[Triggers].On(s.Now()), AgingVotes: c.Batch.AgingVotes, AgingMarked: marked,
 		},
 	}}
 	s.current.Store(next)
@@ -178,6 +188,37 @@ func (s *Service) reload(ctx context.Context) error {
 		f(&next.InForce)
 	}
 	return nil
+}
+
+// load makes the configuration of stored settings.
+func (s *Service) load(stored map[string]string) (*config.Config, error) {
+	stored = maps.Clone(stored)
+	delete(stored, agingMarked)
+	return s.Load(stored)
+}
+
+// marked returns the most that batch.aging_votes ever was on this database, and
+// stores it where that is what it is now.
+func (s *Service) marked(ctx context.Context, stored map[string]string, now int64) (int64, error) {
+	most := batch.Defaults().AgingVotes
+	if text, ok := stored[agingMarked]; ok {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("reading the stored %s: %w", agingMarked, err)
+		}
+		most = n
+	}
+	if now <= most {
+		return most, nil
+	}
+	change := store.SettingChange{
+		Name: agingMarked, To: strconv.FormatInt(now, 10), Who: s.Who, Why: "the most that batch.aging_votes was", At: s.now(),
+	}
+	log := store.Activity{At: change.At, Kind: store.SettingsChanged, Who: s.Who, Detail: "scores are recomputed when old from " + change.To + " votes"}
+	if err := s.store.PutSettings(ctx, []store.SettingChange{change}, log); err != nil {
+		return 0, fmt.Errorf("storing %s: %w", agingMarked, err)
+	}
+	return now, nil
 }
 
 // stored returns the stored settings, and the pauses among them.
@@ -253,7 +294,7 @@ func (s *Service) Change(ctx context.Context, c Change) error {
 		stored[name] = string(c.Values[name])
 	}
 	if len(refused.Problems) == 0 {
-		if _, err := s.Load(stored); err != nil {
+		if _, err := s.load(stored); err != nil {
 			if problems, ok := err.(*config.Error); ok {
 				refused.Problems = problems.Problems
 			} else {
