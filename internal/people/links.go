@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"poa/internal/access"
@@ -22,13 +23,14 @@ func LinkPath(token string) string { return SetupPath + "?token=" + token }
 var purposes = [...]store.LinkPurpose{store.SetupLink, store.InviteLink, store.ResetLink}
 
 // Setup returns a token to make the first operator with, in place of all such
-// tokens before, as long as there is nobody; "" otherwise.
+// tokens before, as long as no operator can sign in; "" otherwise. The person
+// of a demo has no password, so cannot.
 func (s *Service) Setup(ctx context.Context) (token string, err error) {
 	list, err := s.Store.People(ctx)
 	if err != nil {
 		return "", fmt.Errorf("reading who there is: %w", err)
 	}
-	if len(list) > 0 {
+	if slices.ContainsFunc(list, func(p store.Person) bool { return p.Operates() && p.PasswordHash != "" }) {
 		return "", nil
 	}
 	if _, err := s.Store.DeleteLinks(ctx, store.SetupLink, 0); err != nil {
