@@ -93,14 +93,14 @@ func (c *serveCommand) Run(ctx context.Context, m *Main) error {
 }
 
 // invite prints the link with which the first operator is made, as long as
-// there is nobody.
+// there is none who can sign in.
 func (s *service) invite(ctx context.Context, m *Main) error {
 	token, err := s.people.Setup(ctx)
 	if err != nil {
 		return fmt.Errorf("making a link for the first operator: %w", err)
 	}
 	if token != "" {
-		m.printf("Nobody can sign in yet. Make the first operator, within 24 hours, at\n  %s%s\n", reachable(s.listener.Addr().String()), people.LinkPath(token))
+		m.printf("No operator can sign in yet. Make the first one, within 24 hours, at\n  %s%s\n", reachable(s.listener.Addr().String()), people.LinkPath(token))
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"poa/internal/access"
@@ -21,15 +22,16 @@ func LinkPath(token string) string { return SetupPath + "?token=" + token }
 // purposes are those of the links that lead to SetupPath.
 var purposes = [...]store.LinkPurpose{store.SetupLink, store.InviteLink, store.ResetLink}
 
-// Setup returns a token to make the first operator with, as long as there is
-// nobody; "" otherwise. Several processes may have such tokens: once there is
-// somebody all of them are void.
+// Setup returns a token to make the first operator with, as long as no operator
+// can sign in (the person of a demo has no password, so cannot); "" otherwise.
+// Several processes may have such tokens: once there is somebody all of them
+// are void.
 func (s *Service) Setup(ctx context.Context) (token string, err error) {
 	list, err := s.Store.People(ctx)
 	if err != nil {
 		return "", fmt.Errorf("reading who there is: %w", err)
 	}
-	if len(list) > 0 {
+	if slices.ContainsFunc(list, func(p store.Person) bool { return p.Operates() && p.PasswordHash != "" }) {
 		return "", nil
 	}
 	return s.link(ctx, store.Link{Purpose: store.SetupLink, Role: store.Operator})

@@ -558,6 +558,17 @@ func TestWelcome(t *testing.T) {
 	if h.seen(h.Service, first) != "" {
 		t.Error("the session goes on after the demo")
 	}
+	setup, err := h.Setup(t.Context())
+	must(t, err)
+	if setup == "" {
+		t.Fatal("after the demo nobody can sign in, and no link makes an operator")
+	}
+	if _, err := h.use(setup, "alice", password); err != nil {
+		t.Error(err)
+	}
+	if setup, err = h.Setup(t.Context()); setup != "" || err != nil {
+		t.Errorf("with an operator: %q, %v", setup, err)
+	}
 }
 
 func TestLookUpsCost(t *testing.T) {

@@ -22,11 +22,14 @@ type Policy struct {
 	Rules          trigger.Rules
 	TriggersPaused bool  // triggers mark their NFTs due instead of computing
 	AgingVotes     int64 // votes from which a score is recomputed when it is old
+	// AgingMarked is the most that AgingVotes ever was on the database: scores of
+	// NFTs with as many votes are surely marked.
+	AgingMarked int64
 }
 
 // Default returns the policy with all defaults, under a scoring version.
 func Default(version int64) *Policy {
-	return &Policy{Constants: scoring.Defaults(), Version: version, Rules: trigger.Defaults(), AgingVotes: 5}
+	return &Policy{Constants: scoring.Defaults(), Version: version, Rules: trigger.Defaults(), AgingVotes: 5, AgingMarked: 5}
 }
 
 // Cause is why a score is computed.
@@ -152,7 +155,7 @@ func (s *Sheet) Defer(r *store.Rating, d trigger.Decision, why string, now time.
 // its score is computed: the NFT has a score, whatever that is, with votes
 // enough to be recomputed when old.
 func (p *Policy) Settled(r *store.Rating) bool {
-	return r.Scorable() && r.WaitingSince.IsZero() && r.Votes >= p.AgingVotes
+	return r.Scorable() && r.WaitingSince.IsZero() && r.Votes >= max(p.AgingVotes, p.AgingMarked)
 }
 
 // Wait keeps the marks of a rating that was folded and not published: that it

@@ -8,11 +8,13 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"poa/internal/batch"
 	"poa/internal/config"
 	"poa/internal/publish"
 	"poa/internal/store"
@@ -74,6 +76,10 @@ func Audited(a *store.Activity) bool {
 // PauseName is the name under which the audit of settings has the pauses of a
 // subject.
 func PauseName(what Subject) string { return pausePrefix + string(what) }
+
+// agingMarked is the name under which the most that batch.aging_votes ever was
+// is stored beside settings, where that is more than its default.
+const agingMarked = "marked.batch.aging_votes"
 
 // Change is a change of settings, all of it or nothing.
 type Change struct {
@@ -175,7 +181,7 @@ func (s *Service) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := s.Load(stored)
+	c, err := s.load(stored)
 	if err != nil {
 		return err
 	}
@@ -184,11 +190,15 @@ func (s *Service) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	marked, err := s.marked(ctx, stored, c.Batch.AgingVotes)
+	if err != nil {
+		return err
+	}
 	next := &state{config: c, version: version, InForce: InForce{
 		Batch: c.Batch, Upkeep: c.Upkeep, Batches: pauses[Batches], Triggers: pauses[Triggers],
 		Policy: &publish.Policy{
 			Constants: constants, Version: scoringVersion, Rules: c.Trigger,
-			TriggersPaused: pauses[Triggers].On(s.Now()), AgingVotes: c.Batch.AgingVotes,
+			TriggersPaused: pauses[Triggers].On(s.Now()), AgingVotes: c.Batch.AgingVotes, AgingMarked: marked,
 		},
 	}}
 	s.current.Store(next)
@@ -196,6 +206,37 @@ func (s *Service) reload(ctx context.Context) error {
 		f(&next.InForce)
 	}
 	return nil
+}
+
+// load makes the configuration of stored settings.
+func (s *Service) load(stored map[string]string) (*config.Config, error) {
+	stored = maps.Clone(stored)
+	delete(stored, agingMarked)
+	return s.Load(stored)
+}
+
+// marked returns the most that batch.aging_votes ever was on this database, and
+// stores it where that is what it is now.
+func (s *Service) marked(ctx context.Context, stored map[string]string, now int64) (int64, error) {
+	most := batch.Defaults().AgingVotes
+	if text, ok := stored[agingMarked]; ok {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("reading the stored %s: %w", agingMarked, err)
+		}
+		most = n
+	}
+	if now <= most {
+		return most, nil
+	}
+	change := store.SettingChange{
+		Name: agingMarked, To: strconv.FormatInt(now, 10), Who: s.Who, Why: "the most that batch.aging_votes was", At: s.now(),
+	}
+	log := store.Activity{At: change.At, Kind: store.SettingsChanged, Who: s.Who, Detail: "scores are recomputed when old from " + change.To + " votes"}
+	if err := s.store.PutSettings(ctx, []store.SettingChange{change}, log); err != nil {
+		return 0, fmt.Errorf("storing %s: %w", agingMarked, err)
+	}
+	return now, nil
 }
 
 // stored returns the stored settings, and the pauses among them.
@@ -304,7 +345,7 @@ func (s *Service) check(ctx context.Context, values map[string]json.RawMessage, 
 	if len(refused.Problems) > 0 {
 		return nil
 	}
-	_, err = s.Load(stored)
+	_, err = s.load(stored)
 	var problems *config.Error
 	if errors.As(err, &problems) {
 		refused.Problems = problems.Problems
