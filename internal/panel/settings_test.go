@@ -39,7 +39,11 @@ func TestSettingsAreChanged(t *testing.T) {
 		t.Errorf("in force: %+v", in.Batch)
 	}
 	alice.get("/audit?of=batch.every", http.StatusOK).holds(t, ">1h</del>", ">15m</ins>", "livelier &lt;b&gt;", "alice")
-	alice.get("/audit?of=batch.size", http.StatusOK).holds(t, "Nothing here yet")
+	for _, of := range []string{"batch.size", "collections"} {
+		alice.get("/audit?of="+of, http.StatusOK).holds(t, "Nothing here yet")
+	}
+	must(t, s.Panel.Operate.SwitchCollection(t.Context(), "art", false, "a copy", "alice"))
+	alice.get("/audit?of=collections", http.StatusOK).holds(t, "Collection &#34;art&#34; switched off: a copy.")
 
 	// Sent again nothing changes; what somebody else changed meanwhile is shown first.
 	if to := alice.post("/settings", http.StatusSeeOther, append(fields, "why", "again")...).Header.Get("Location"); to != "/settings" {

@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	width, height = 1440, 1180
+	width, height = 1440, 1098
 	patience      = 3 * time.Minute
 )
 
