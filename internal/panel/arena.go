@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"poa/internal/access"
+	"poa/internal/config"
 	"poa/internal/ledger"
 	"poa/internal/publish"
 	"poa/internal/scoring"
@@ -414,7 +415,7 @@ func whyNot(policy *publish.Policy, v *ledger.Vote, stood bool, n *nftEffect, no
 	}
 	activity := ""
 	if rules.HighActivity {
-		activity = fmt.Sprintf(", and %d of %d votes came within %s", recentVotes(n.After.Recent, now, rules.HighActivityIn), rules.HighActivityVotes, span(rules.HighActivityIn))
+		activity = fmt.Sprintf(", and %d of %d votes came within %s", recentVotes(n.After.Recent, now, rules.HighActivityIn), rules.HighActivityVotes, config.Format(rules.HighActivityIn))
 	}
 	return fmt.Sprintf("No rule held: %s, %s%s. %s", plural(n.After.Votes, "vote"), milestone, activity, whenComputed(policy, n))
 }

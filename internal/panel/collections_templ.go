@@ -35,7 +35,7 @@ func collectionsContent(v collectionsView) templ.Component {
 			templ_7745c5c3_Var1 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<section class=\"card\" id=\"collections\" aria-label=\"Collections\" data-live=\"kind=computed,withdrawn,run_ended,settings_changed\" hx-get=\"")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<section class=\"card\" id=\"collections\" aria-label=\"List of collections\" data-live=\"kind=computed,withdrawn,run_ended,settings_changed\" hx-get=\"")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

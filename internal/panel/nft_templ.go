@@ -1332,7 +1332,7 @@ func nftOutlook(v *nftView) templ.Component {
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = tableBox("What the next vote would do").Render(templ.WithChildren(ctx, templ_7745c5c3_Var63), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = tableBox("What each kind of vote would do").Render(templ.WithChildren(ctx, templ_7745c5c3_Var63), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -1460,7 +1460,7 @@ func nftVotesCard(v *nftView) templ.Component {
 					}
 					return nil
 				})
-				templ_7745c5c3_Err = tableBox("Votes").Render(templ.WithChildren(ctx, templ_7745c5c3_Var70), templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = tableBox("Votes on it").Render(templ.WithChildren(ctx, templ_7745c5c3_Var70), templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

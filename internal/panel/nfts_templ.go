@@ -65,7 +65,7 @@ func nftsContent(v nftsView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 6, "<button>Search</button></div></form><section class=\"card\" id=\"nfts\" aria-label=\"NFTs\"><div class=\"card-head\"><h2>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 6, "<button>Search</button></div></form><section class=\"card\" id=\"nfts\" aria-label=\"List of NFTs\"><div class=\"card-head\"><h2>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

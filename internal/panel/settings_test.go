@@ -3,11 +3,14 @@ package panel
 import (
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"poa/internal/config"
 	"poa/internal/settings"
 	"poa/internal/store"
+	"poa/internal/store/sqlite"
 )
 
 func TestSettingsAreShown(t *testing.T) {
@@ -19,6 +22,33 @@ func TestSettingsAreShown(t *testing.T) {
 	viewer.get("/settings", http.StatusOK).lacks(t, "<input type=\"hidden\" name=\"s.", "Review the changes", "/settings/review")
 	for _, v := range s.Settings.List() {
 		page.holds(t, `data-setting="`+v.Name+`"`)
+	}
+}
+
+// TestSettingSetElsewhere sees that a setting that a variable holds says so and
+// has no field.
+func TestSettingSetElsewhere(t *testing.T) {
+	st, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "poa.db"))
+	must(t, err)
+	defer st.Close()
+	must(t, st.Migrate(t.Context()))
+	set, err := settings.Open(t.Context(), st, settings.Options{
+		Load: func(stored map[string]string) (*config.Config, error) {
+			return config.Load(config.Options{Stored: stored, Env: []string{"POA_BATCH_SIZE=30"}})
+		}, Who: "test",
+	})
+	must(t, err)
+	p := &Panel{Options: Options{Settings: set}}
+	list := set.List()
+	var b strings.Builder
+	must(t, settingLine(p.settingRow(list[settingAt(list, "batch.size")], "size", nil, nil), true).Render(t.Context(), &b))
+	for _, want := range []string{"by environment", "POA_BATCH_SIZE", "It is set by environment POA_BATCH_SIZE, which wins; change it there.", ">30<"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("it does not hold %q\n%s", want, b.String())
+		}
+	}
+	if strings.Contains(b.String(), "<input") {
+		t.Errorf("it has a field\n%s", b.String())
 	}
 }
 
@@ -39,7 +69,11 @@ func TestSettingsAreChanged(t *testing.T) {
 		t.Errorf("in force: %+v", in.Batch)
 	}
 	alice.get("/audit?of=batch.every", http.StatusOK).holds(t, ">1h</del>", ">15m</ins>", "livelier &lt;b&gt;", "alice")
-	alice.get("/audit?of=batch.size", http.StatusOK).holds(t, "Nothing here yet")
+	for _, of := range []string{"batch.size", "collections"} {
+		alice.get("/audit?of="+of, http.StatusOK).holds(t, "Nothing here yet")
+	}
+	must(t, s.Panel.Operate.SwitchCollection(t.Context(), "art", false, "a copy", "alice"))
+	alice.get("/audit?of=collections", http.StatusOK).holds(t, "Collection &#34;art&#34; switched off: a copy.")
 
 	// Sent again nothing changes; what somebody else changed meanwhile is shown first.
 	if to := alice.post("/settings", http.StatusSeeOther, append(fields, "why", "again")...).Header.Get("Location"); to != "/settings" {

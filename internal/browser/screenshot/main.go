@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	width, height = 1440, 960
+	width, height = 1440, 1098
 	patience      = 3 * time.Minute
 )
 
@@ -105,8 +105,8 @@ func history(tab *browser.Tab, url string) error {
 	return tab.Wait(ended, patience)
 }
 
-// save writes a picture with as few colours as it takes to look the same, which
-// makes it small.
+// save writes a picture without what browsers put into it beside the pixels, as
+// small as it gets.
 func save(path string, text []byte) error {
 	picture, err := png.Decode(bytes.NewReader(text))
 	if err != nil {

@@ -65,5 +65,5 @@ document.addEventListener("poa:ready", () => {
     else field.value = button.dataset.default;
     soon();
   });
-  if ($$("input, select", form).some((f) => (f.type === "checkbox" ? f.checked !== f.defaultChecked : f.tagName === "INPUT" && f.type !== "hidden" && f.value !== f.defaultValue))) check(); // the browser filled it in again
+  if ($$(".error", form).some((e) => e.textContent) || $$("input, select", form).some((f) => (f.type === "checkbox" ? f.checked !== f.defaultChecked : f.tagName === "INPUT" && f.type !== "hidden" && f.value !== f.defaultValue))) check(); // the server or the browser filled it in
 });
