@@ -258,6 +258,8 @@ func TestClientAddress(t *testing.T) {
 		{"IPv6", "::1", "[::1]:1", []string{"2001:db8::5"}, "2001:db8::5"},
 		{"IPv4 in IPv6", "192.0.2.7", "[::ffff:192.0.2.7]:1", []string{"::ffff:203.0.113.1"}, "203.0.113.1"},
 		{"a zone", "", "[fe80::1%eth0]:1", nil, "fe80::1"},
+		{"with a port", "10.0.0.0/8", "10.0.0.2:1", []string{"203.0.113.1:5555"}, "203.0.113.1"},
+		{"IPv6 with a port", "10.0.0.0/8", "10.0.0.2:1", []string{"[2001:db8::5]:5555"}, "2001:db8::5"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p, err := access.ParseProxies(c.proxies)

@@ -57,13 +57,22 @@ func (p Proxies) Client(r *http.Request) netip.Addr {
 	client = client.Unmap().WithZone("")
 	forwarded := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(forwarded) - 1; i >= 0 && p.trust(client); i-- {
-		next, err := netip.ParseAddr(strings.TrimSpace(forwarded[i]))
+		next, err := parseForwarded(strings.TrimSpace(forwarded[i]))
 		if err != nil {
 			break // not written by a proxy that is to be trusted
 		}
 		client = next.Unmap().WithZone("")
 	}
 	return client
+}
+
+// parseForwarded reads an address of X-Forwarded-For, to which some proxies add
+// the port.
+func parseForwarded(text string) (netip.Addr, error) {
+	if withPort, err := netip.ParseAddrPort(text); err == nil {
+		return withPort.Addr(), nil
+	}
+	return netip.ParseAddr(text)
 }
 
 // Secure reports whether a request came by TLS: to this process, or to a
