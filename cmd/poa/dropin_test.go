@@ -15,6 +15,7 @@ func TestOldAdminAPI(t *testing.T) {
 		poa(t, database, "migrate")
 		gateway, operator, viewer := newKey(t, database, "voter-gateway"), newKey(t, database, "operator"), newKey(t, database, "viewer")
 		t.Setenv("POA_ACCESS_ALLOWED_ORIGINS", "https://game.example")
+		t.Setenv("POA_LOG_LEVEL", "debug") // which tells of requests
 		s := serve(t, database)
 		const path = "/api/admin/poa-v2-scheduler"
 		s.want(401, "GET", path, "", "")

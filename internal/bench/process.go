@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -67,7 +68,6 @@ func (p *process) start() error {
 	if err != nil {
 		return err
 	}
-	defer out.Close()
 	p.cmd.Stdout = in
 	started := make(chan error)
 	go func() {
@@ -82,12 +82,19 @@ func (p *process) start() error {
 		}
 	}()
 	if err := <-started; err != nil {
-		return err
+		return errors.Join(err, out.Close())
 	}
-	if err := out.SetReadDeadline(time.Now().Add(startWithin)); err != nil {
-		return errors.Join(err, p.kill())
+	err = out.SetReadDeadline(time.Now().Add(startWithin))
+	if err != nil {
+		return errors.Join(err, out.Close(), p.kill())
 	}
-	line, err := bufio.NewReader(out).ReadString('\n')
+	said := bufio.NewReader(out)
+	line, err := said.ReadString('\n')
+	go func() { // what else it says; writing to a closed pipe would end it
+		_ = out.SetReadDeadline(time.Time{})
+		_, _ = io.Copy(io.Discard, said)
+		out.Close()
+	}()
 	address, ok := strings.CutPrefix(line, "poa serves ")
 	if err != nil || !ok {
 		return errors.Join(fmt.Errorf("it did not say where it serves: %s%s", line, p.log), p.kill())

@@ -166,7 +166,7 @@ func TestAudit(t *testing.T) {
 		if diff := cmp.Diff(counts, counted); diff != "" {
 			t.Errorf("computations counted for the charts (-want +got):\n%s", diff)
 		}
-		if n := strings.Count(w.log.String(), `key="the operator"`); n != 7 {
+		if n := strings.Count(w.log.String(), `who="the operator"`); n != 7 {
 			t.Errorf("the log of requests names the key %d times, want 7", n)
 		}
 	})

@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -102,7 +104,6 @@ func launch(cmd *exec.Cmd) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer out.Close()
 	cmd.Stdout = in
 	started := make(chan error)
 	go func() {
@@ -117,10 +118,16 @@ func launch(cmd *exec.Cmd) (*process, error) {
 		}
 	}()
 	if err := <-started; err != nil {
-		return nil, err
+		return nil, errors.Join(err, out.Close())
 	}
 	out.SetReadDeadline(time.Now().Add(patience))
-	line, err := bufio.NewReader(out).ReadString('\n')
+	said := bufio.NewReader(out)
+	line, err := said.ReadString('\n')
+	out.SetReadDeadline(time.Time{})
+	go func() { // what else it says; writing to a closed pipe would end it
+		io.Copy(io.Discard, said)
+		out.Close()
+	}()
 	address, ok := strings.CutPrefix(line, "poa serves ")
 	if err != nil || !ok {
 		p.kill()

@@ -449,20 +449,21 @@ func TestHiddenRowsAreAnError(t *testing.T) {
 func TestWhatCannotBeFollowed(t *testing.T) {
 	m := newMatch(t)
 	m.sync()
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name   string
 		change func(*gamesync.Options)
 		before string
 		want   string
 	}{
-		"another scale":      {func(o *gamesync.Options) { o.Settings.SliderScale = gamesync.HundredPoint }, "", "sync.slider_scale is 100"},
-		"clocks that differ": {func(o *gamesync.Options) { o.Now = func() time.Time { return time.Now().Add(time.Hour) } }, "", "clock"},
-		"no such column":     {func(*gamesync.Options) {}, `ALTER TABLE votes RENAME slider_value TO rating`, "slider_value"},
+		{"another scale", func(o *gamesync.Options) { o.Settings.SliderScale = gamesync.HundredPoint }, "", "sync.slider_scale is 100"},
+		{"clocks that differ", func(o *gamesync.Options) { o.Now = func() time.Time { return time.Now().Add(time.Hour) } }, "", "clock"},
+		{"no such column", func(*gamesync.Options) {}, `ALTER TABLE votes RENAME slider_value TO rating`, "slider_value"},
 	} {
 		if c.before != "" {
 			m.exec(c.before)
 		}
 		if err := m.syncer(c.change).Once(t.Context()); !gamesync.Refused(err) || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: %v", c.name, err)
 		}
 	}
 	for name, change := range map[string]func(*gamesync.Options){
