@@ -69,19 +69,25 @@ func livePages(run int64) []livePage {
 	}
 }
 
-// crowdOfPages is how many pages are open at the most.
-const crowdOfPages = 100
+const (
+	// crowdOfPages is how many pages are open at the most.
+	crowdOfPages = 100
+	// viewingVotes is how many votes a second there are, each of which triggers:
+	// enough that pages are always fetched again, and so few that what pages add
+	// is seen beside what votes take.
+	viewingVotes = 5
+)
 
-// viewing measures with one of each page open, and with a hundred.
+// viewing measures with no page open, with one of each, and with a hundred.
 func (r *run) viewing(ctx context.Context, p *process) (out []Viewing, err error) {
-	n := int(listeningVotes * r.ListenFor.Seconds())
+	n := int(viewingVotes * r.ListenFor.Seconds())
 	w := r.workload(r.RecomputeNFTs, sample.Mix{Super: 1})
 	run, err := p.latestRun(ctx)
 	if err != nil {
 		return nil, err
 	}
 	pages := livePages(run)
-	numbers := []int{len(pages), crowdOfPages}
+	numbers := []int{0, len(pages), crowdOfPages}
 	bodies, err := requestEach(slices.Collect(w.Votes(viewStream, n*len(numbers))))
 	if err != nil {
 		return nil, err
@@ -114,7 +120,7 @@ func (r *run) viewingOf(ctx context.Context, p *process, pages []livePage, numbe
 		return out, err
 	}
 	out.Voting, err = p.rateOf(ctx, func() error {
-		_, err := openLoop(ctx, len(votes), listeningVotes, func(ctx context.Context, i int) (bool, error) { return p.castOne(ctx, votes[i]) })
+		_, err := openLoop(ctx, len(votes), viewingVotes, func(ctx context.Context, i int) (bool, error) { return p.castOne(ctx, votes[i]) })
 		return err
 	})
 	if err != nil {

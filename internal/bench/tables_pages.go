@@ -36,16 +36,16 @@ func viewRows(g *grid) {
 	} {
 		for i := range list {
 			bar := ""
-			if i > 0 {
-				bar = "as with fewer"
+			if i == len(list)-1 {
+				bar = "as with one of each"
 			}
 			g.row(fmt.Sprintf("%s, %d pages", what.name, list[i].Pages), bar, func(e *Engine) string {
 				rate := what.of(&e.Service.Viewers[i])
-				return missed(fmt.Sprintf("%.1f", rate), i > 0 && rate > mostMore*what.of(&e.Service.Viewers[i-1]))
+				return missed(fmt.Sprintf("%.1f", rate), bar != "" && rate > mostMore*what.of(&e.Service.Viewers[i-1]))
 			})
 		}
 	}
-	for i := range list {
+	for i := 1; i < len(list); i++ {
 		g.row(fmt.Sprintf("refreshes with votes, %d pages", list[i].Pages), "", func(e *Engine) string { return thousands(e.Service.Viewers[i].Refreshes.Count) })
 		g.row("  p95 (p50)", "", func(e *Engine) string {
 			q := &e.Service.Viewers[i].Refreshes

@@ -40,7 +40,7 @@ func (r *Report) serviceTables(g *grid, add func(title string)) {
 		add(fmt.Sprintf("Pages of the panel with %s NFTs, %d at a time, p95 (p50)", thousands(o.RecomputeNFTs), pageCallers))
 	}
 	if viewRows(g); len(g.rows) > 0 {
-		add(fmt.Sprintf("Statements a second with open pages of the panel, idle and with %d votes/s that all trigger", listeningVotes))
+		add(fmt.Sprintf("Statements a second with open pages of the panel, each of somebody else, idle and with %d votes/s that all trigger", viewingVotes))
 	}
 	if o.Crowd > 0 {
 		crowdRows(g)
