@@ -35,7 +35,7 @@ var migrations embed.FS
 
 // maxReaders bounds the connections that serve views at one time, and the
 // memory that their caches and sorting take: with twice as many, the longest
-// lists of a million NFTs took 45 MB more, and no less time on two cores.
+// lists of a million NFTs took 40 MB more.
 const maxReaders = 4
 
 // settings of the connections, in the driver's notation. A writer waits up to
