@@ -49,6 +49,7 @@ type Options struct {
 	BesideFor     time.Duration
 	BesideRounds  int
 	ListenFor     time.Duration // how long statements are counted with so many live readers; 0 leaves it out
+	PageRounds    int           // in which every page of the panel is fetched; 0 leaves the panel out
 	Crowd         int           // NFTs to pick batches from and to serve; 0 leaves it out
 
 	PlainVotes   int // taken in each of the plainer ways; 0 leaves them out
@@ -73,7 +74,7 @@ func Defaults() Options {
 		NFTs: 54_312, Voters: 20_000, Clients: 1000, Rounds: 5, Votes: 20_000,
 		Offered: 1000, OfferedFor: 20 * time.Second,
 		RecomputeNFTs: 54_312, RecomputeVotes: 1_000_000, RecomputeRounds: 3,
-		Connections: 256, HTTPVotes: 10_000, BesideOffered: 300, BesideFor: 10 * time.Second, BesideRounds: 3, ListenFor: 10 * time.Second,
+		Connections: 256, HTTPVotes: 10_000, BesideOffered: 300, BesideFor: 10 * time.Second, BesideRounds: 3, ListenFor: 10 * time.Second, PageRounds: 20,
 		Crowd: 1_000_000, PlainVotes: 10_000, PlainClients: 64,
 		Now: time.Now,
 	}
@@ -81,12 +82,12 @@ func Defaults() Options {
 
 // Quick returns the options of a run that ends within a minute on two cores.
 // It recomputes fewer NFTs, with about as many votes on each, and leaves out the
-// million of NFTs and the live readers.
+// million of NFTs, the live readers and the panel.
 func Quick() Options {
 	o := Defaults()
 	o.Rounds, o.Votes, o.OfferedFor, o.PlainVotes = 3, 5_000, 2*time.Second, 300
 	o.RecomputeNFTs, o.RecomputeVotes, o.RecomputeRounds = 2_000, 30_000, 1
-	o.HTTPVotes, o.BesideFor, o.BesideRounds, o.ListenFor, o.Crowd = 1_000, 2*time.Second, 1, 0, 0
+	o.HTTPVotes, o.BesideFor, o.BesideRounds, o.ListenFor, o.PageRounds, o.Crowd = 1_000, 2*time.Second, 1, 0, 0, 0
 	return o
 }
 

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,7 +48,7 @@ func tiny() Options {
 	o.RecomputeNFTs, o.RecomputeVotes, o.RecomputeRounds = 50, 900, 2
 	o.Program, o.Connections, o.HTTPVotes = program, 8, 200
 	o.BesideOffered, o.BesideFor, o.BesideRounds = 100, time.Second/2, 1
-	o.ListenFor, o.Crowd = time.Second/5, 2_000
+	o.ListenFor, o.PageRounds, o.Crowd = time.Second/5, 1, 2_000
 	o.PlainVotes, o.PlainClients = 60, 4
 	o.Sizes = []int{400, 900}
 	return o
@@ -150,17 +151,42 @@ func checkService(t *testing.T, s *Service, o *Options) {
 			t.Errorf("live readers %+v", l)
 		}
 	}
+	checkPages(t, s.Pages, o)
+	checkViewers(t, s.Viewers)
+}
+
+func checkPages(t *testing.T, pages []PageTimes, o *Options) {
+	if len(pages) != len(panelPages) {
+		t.Fatalf("%d pages of the panel", len(pages))
+	}
+	for _, p := range pages {
+		if p.Name == "" || strings.Contains(p.Path, "{") || p.Count != o.PageRounds || p.P50 <= 0 || p.P95 < p.P50 || p.Bytes == 0 {
+			t.Errorf("page %+v", p)
+		}
+	}
+}
+
+func checkViewers(t *testing.T, list []Viewing) {
+	if len(list) != 3 || list[0].Pages != 0 || list[1].Pages != len(livePages(1)) || list[2].Pages != crowdOfPages {
+		t.Fatalf("open pages %+v", list)
+	}
+	for _, v := range list {
+		if v.Idle < 0 || v.Voting <= 0 || v.CPU < 0 {
+			t.Errorf("open pages %+v", v)
+		}
+	}
 }
 
 func checkCrowd(t *testing.T, c *Crowd, o *Options) {
 	if c == nil || c.NFTs != o.Crowd || c.Pick.Count == 0 || c.Statements <= 0 || c.Picked == 0 {
 		t.Fatalf("crowd %+v", c)
 	}
-	for when, m := range map[string]Memory{"start": c.Start, "votes": c.Votes, "batch": c.Batch, "pages": c.Pages} {
-		if m.Now <= 0 || m.Now > m.Most || m.Most > c.Pages.Most {
-			t.Errorf("%+v of memory at %s, %+v in the end", m, when, c.Pages)
+	for when, m := range map[string]Memory{"start": c.Start, "votes": c.Votes, "batch": c.Batch, "pages": c.Pages, "panel": c.Panel} {
+		if m.Now <= 0 || m.Now > m.Most || m.Most > c.Panel.Most {
+			t.Errorf("%+v of memory at %s, %+v in the end", m, when, c.Panel)
 		}
 	}
+	checkPages(t, c.Panels, o)
 }
 
 func checkThroughput(t *testing.T, c *Throughput, wal bool, o *Options) {

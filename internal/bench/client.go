@@ -42,11 +42,17 @@ type client struct {
 	web  *http.Client
 	url  string // http://127.0.0.1:PORT
 	keys keys
+	// people are the sessions of people who are signed in to the panel.
+	people []*http.Cookie
 }
 
-// connections are kept alive, as many as there are callers.
+// connections are kept alive, as many as there are callers. None follows a
+// redirect: to be sent to the sign-in page is a failure here.
 func connections(callers int) *http.Client {
-	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: callers, DisableCompression: true}}
+	return &http.Client{
+		Transport:     &http.Transport{MaxIdleConnsPerHost: callers, DisableCompression: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // call sends a request and returns the body of its answer, which must have the

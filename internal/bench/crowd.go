@@ -24,11 +24,13 @@ type Crowd struct {
 	Statements float64   `json:"statements_per_pick"`
 	// Of poa serve at its start, after votes, after a batch in adaptive mode, and
 	// after pages of every kind.
-	Start  Memory `json:"memory_at_start"`
-	Votes  Memory `json:"memory_after_votes"`
-	Batch  Memory `json:"memory_after_batch"`
-	Pages  Memory `json:"memory_after_pages"`
-	Picked int64  `json:"batch_nfts"` // computed by that batch
+	Start  Memory      `json:"memory_at_start"`
+	Votes  Memory      `json:"memory_after_votes"`
+	Batch  Memory      `json:"memory_after_batch"`
+	Pages  Memory      `json:"memory_after_pages"`
+	Panel  Memory      `json:"memory_after_panel"` // after pages of the panel
+	Picked int64       `json:"batch_nfts"`         // computed by that batch
+	Panels []PageTimes `json:"panel,omitempty"`
 }
 
 // Memory is the resident memory of a process, in bytes.
@@ -121,7 +123,16 @@ func (r *run) memory(ctx context.Context, db database, out *Crowd) (err error) {
 	if err := p.readPages(ctx, callersOfPages); err != nil {
 		return fmt.Errorf("reading pages: %w", err)
 	}
-	out.Pages, err = p.memory()
+	if out.Pages, err = p.memory(); err != nil {
+		return err
+	}
+	if r.PageRounds > 0 {
+		r.tell("%d NFTs: pages of the panel", r.Crowd)
+		if out.Panels, err = r.pages(ctx, p, r.Crowd); err != nil {
+			return fmt.Errorf("pages of the panel: %w", err)
+		}
+	}
+	out.Panel, err = p.memory()
 	return err
 }
 

@@ -36,6 +36,10 @@ func (r *run) serve(ctx context.Context, db database, clients int, settings ...s
 	if err != nil {
 		return nil, fmt.Errorf("making keys: %w", err)
 	}
+	people, err := r.signIn(ctx, db)
+	if err != nil {
+		return nil, fmt.Errorf("signing in: %w", err)
+	}
 	if err := db.close(ctx); err != nil {
 		return nil, err
 	}
@@ -46,7 +50,7 @@ func (r *run) serve(ctx context.Context, db database, clients int, settings ...s
 	p := &process{cmd: exec.Command(r.Program, "serve", "--listen", "127.0.0.1:0", "--migrate"), log: new(ending), gone: make(chan struct{})}
 	p.cmd.Dir = r.folder
 	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "POA_CONFIG=" + config, "DATABASE_URL=" + db.address()}
-	settings = append(settings, "log.level=warn", "serve.public_metrics=true", "access.key_per_minute=0", "access.voter_per_minute=0", "access.anonymous_per_minute=0")
+	settings = append(settings, "log.level=warn", "serve.public_metrics=true", "panel.try_it=true", "access.key_per_minute=0", "access.voter_per_minute=0", "access.anonymous_per_minute=0")
 	for _, s := range settings {
 		name, value, _ := strings.Cut(s, "=")
 		p.cmd.Env = append(p.cmd.Env, "POA_"+strings.ToUpper(strings.ReplaceAll(name, ".", "_"))+"="+value)
@@ -55,7 +59,7 @@ func (r *run) serve(ctx context.Context, db database, clients int, settings ...s
 	if err := p.start(); err != nil {
 		return nil, fmt.Errorf("starting %s serve: %w", r.Program, err)
 	}
-	p.client.keys, p.client.web = keys, connections(clients)
+	p.client.keys, p.client.people, p.client.web = keys, people, connections(clients)
 	return p, nil
 }
 

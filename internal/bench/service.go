@@ -17,6 +17,8 @@ type Service struct {
 	Latency   Latency     `json:"latency"`
 	Beside    Beside      `json:"votes_beside_backfill"`
 	Listeners []Listening `json:"live_readers,omitempty"`
+	Pages     []PageTimes `json:"pages,omitempty"`
+	Viewers   []Viewing   `json:"open_pages,omitempty"`
 }
 
 // Numbers of the streams of votes, after that of the votes in the database.
@@ -24,6 +26,7 @@ const (
 	besideStream = iota + 1
 	offeredStream
 	listenStream
+	viewStream
 	httpStream // and those after it
 )
 
@@ -66,6 +69,17 @@ func (r *run) service(ctx context.Context, owing *game) (out Service, err error)
 	if r.ListenFor > 0 {
 		if out.Listeners, err = r.listening(ctx, p); err != nil {
 			return out, fmt.Errorf("live readers: %w", err)
+		}
+	}
+	if r.PageRounds > 0 {
+		r.tell("the service: pages of the panel")
+		if out.Pages, err = r.pages(ctx, p, r.RecomputeNFTs); err != nil {
+			return out, fmt.Errorf("pages of the panel: %w", err)
+		}
+	}
+	if r.PageRounds > 0 && r.ListenFor > 0 {
+		if out.Viewers, err = r.viewing(ctx, p); err != nil {
+			return out, fmt.Errorf("open pages of the panel: %w", err)
 		}
 	}
 	return out, nil

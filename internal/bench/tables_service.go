@@ -36,9 +36,18 @@ func (r *Report) serviceTables(g *grid, add func(title string)) {
 	if listenRows(g); len(g.rows) > 0 {
 		add(fmt.Sprintf("Statements a second with live readers, idle and with %d votes/s that all trigger", listeningVotes))
 	}
+	if pageRows(g, mostPage, func(e *Engine) []PageTimes { return e.Service.Pages }); len(g.rows) > 0 {
+		add(fmt.Sprintf("Pages of the panel with %s NFTs, %d at a time, p95 (p50)", thousands(o.RecomputeNFTs), pageCallers))
+	}
+	if viewRows(g); len(g.rows) > 0 {
+		add(fmt.Sprintf("Statements a second with open pages of the panel, each of somebody else, idle and with %d votes/s that all trigger", viewingVotes))
+	}
 	if o.Crowd > 0 {
 		crowdRows(g)
 		add(fmt.Sprintf("%s NFTs", thousands(o.Crowd)))
+		if pageRows(g, mostPageCrowd, func(e *Engine) []PageTimes { return e.Crowd.Panels }); len(g.rows) > 0 {
+			add(fmt.Sprintf("Pages of the panel with %s NFTs, %d at a time, p95 (p50)", thousands(o.Crowd), pageCallers))
+		}
 	}
 }
 
@@ -146,7 +155,7 @@ func crowdRows(g *grid) {
 	g.row("statements", "", func(e *Engine) string { return fmt.Sprintf("%.1f", e.Crowd.Statements) })
 	megabytes := func(bytes int64) string { return fmt.Sprintf("%.0f MB", float64(bytes)/1e6) }
 	g.row("resident memory of poa serve, highest", "≤ "+megabytes(mostMemory), func(e *Engine) string {
-		return missed(megabytes(e.Crowd.Pages.Most), e.Crowd.Pages.Most > mostMemory)
+		return missed(megabytes(e.Crowd.Panel.Most), e.Crowd.Panel.Most > mostMemory)
 	})
 	for _, when := range []struct {
 		name string
@@ -155,7 +164,8 @@ func crowdRows(g *grid) {
 		{"at its start", func(c *Crowd) Memory { return c.Start }},
 		{"after votes", func(c *Crowd) Memory { return c.Votes }},
 		{"after a batch", func(c *Crowd) Memory { return c.Batch }},
-		{"after pages of every kind", func(c *Crowd) Memory { return c.Pages }},
+		{"after lists of the API of every kind", func(c *Crowd) Memory { return c.Pages }},
+		{"after pages of the panel", func(c *Crowd) Memory { return c.Panel }},
 	} {
 		g.row("  "+when.name+" (highest until then)", "", func(e *Engine) string {
 			m := when.of(e.Crowd)

@@ -110,7 +110,7 @@ func TestTablesOfTheService(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := test.bars
-			e := &Engine{Name: SQLite, Crowd: &Crowd{Pick: Quantiles{P50: b.pick}, Pages: Memory{Most: b.most}}, Service: Service{
+			e := &Engine{Name: SQLite, Crowd: &Crowd{Pick: Quantiles{P50: b.pick}, Panel: Memory{Most: b.most}}, Service: Service{
 				Batch: RunTime{NFTs: 5, Left: b.left, Seconds: b.seconds}, Backfill: RunTime{NFTs: 5, Left: 9, Seconds: 99},
 				HTTP:      []HTTP{{Callers: 256, Together: 1}, {Callers: 16, Together: 100}},
 				Beside:    Beside{Ratio: b.beside},
@@ -171,5 +171,37 @@ func TestOptionsThatMakeNoSense(t *testing.T) {
 		if err := o.Validate(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestTablesOfPages(t *testing.T) {
+	page := func(p95 float64) []PageTimes { return []PageTimes{{Name: "overview", Quantiles: Quantiles{P95: p95}}} }
+	for _, test := range []struct {
+		name               string
+		page, crowd, added float64
+		want               []string // rows that miss
+	}{
+		{"at the bars", 50, 150, 1.1, nil},
+		{"slow", 50.1, 150.1, 1, []string{"overview", "overview"}},
+		{"a statement for each", 1, 1, 1.2, []string{"idle, 100 pages", "with votes, 100 pages"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := &Engine{Name: SQLite, Crowd: &Crowd{Panels: page(test.crowd)}, Service: Service{
+				Pages: page(test.page), Viewers: []Viewing{{}, {Pages: 9, Idle: 10, Voting: 10}, {Pages: 100, Idle: 10 * test.added, Voting: 10 * test.added}},
+			}}
+			g := &grid{engines: []*Engine{e}}
+			pageRows(g, mostPage, func(e *Engine) []PageTimes { return e.Service.Pages })
+			viewRows(g)
+			pageRows(g, mostPageCrowd, func(e *Engine) []PageTimes { return e.Crowd.Panels })
+			var got []string
+			for _, row := range g.rows {
+				if strings.Contains(row[2], "missed") {
+					got = append(got, row[0])
+				}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }

@@ -45,6 +45,10 @@ func TestPlans(t *testing.T) {
 			}
 		}
 	}
+	// A search by name begins at its prefix.
+	if steps := strings.Join(plan(t, s, findByName), "; "); !strings.Contains(steps, "USING INDEX nfts_name (<expr>>? AND <expr><?)") {
+		t.Errorf("findByName: %s", steps)
+	}
 	// The overall top reads its index from the start, as far as the limit.
 	if steps := strings.Join(plan(t, s, topNFTs), "; "); steps != "SCAN scores USING COVERING INDEX scores_poa" {
 		t.Errorf("topNFTs: %s", steps)

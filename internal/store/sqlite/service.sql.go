@@ -749,7 +749,8 @@ const findByName = `-- name: findByName :many
 SELECT w.number
 FROM (
     SELECT n.number, n.id, n.name, n.collection FROM nfts n
-    WHERE (lower(n.name), n.number) > (
+    WHERE lower(n.name) >= max(CAST(?1 AS TEXT), lower(CAST(?2 AS TEXT)))
+        AND (lower(n.name), n.number) > (
             max(CAST(?1 AS TEXT), lower(CAST(?2 AS TEXT))), CAST(?3 AS INTEGER))
         AND lower(n.name) < ?4
     ORDER BY lower(n.name), n.number LIMIT ?5
@@ -778,7 +779,8 @@ type findByNameParams struct {
 	UpTo           int64
 }
 
-// As findByID, by name in lower case, without those that it finds.
+// As findByID, by name in lower case, without those that it finds. The pair
+// alone would not let the index begin at the prefix.
 func (q *Queries) findByName(ctx context.Context, arg findByNameParams) ([]int64, error) {
 	rows, err := q.db.QueryContext(ctx, findByName,
 		arg.LowerPrefix,

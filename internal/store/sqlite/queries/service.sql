@@ -346,11 +346,13 @@ WHERE (CAST(sqlc.arg(all_collections) AS INTEGER) OR w.collection = (SELECT c.nu
 ORDER BY w.id LIMIT sqlc.arg(up_to);
 
 -- name: findByName :many
--- As findByID, by name in lower case, without those that it finds.
+-- As findByID, by name in lower case, without those that it finds. The pair
+-- alone would not let the index begin at the prefix.
 SELECT w.number
 FROM (
     SELECT n.number, n.id, n.name, n.collection FROM nfts n
-    WHERE (lower(n.name), n.number) > (
+    WHERE lower(n.name) >= max(CAST(sqlc.arg(lower_prefix) AS TEXT), lower(CAST(sqlc.arg(after_name) AS TEXT)))
+        AND (lower(n.name), n.number) > (
             max(CAST(sqlc.arg(lower_prefix) AS TEXT), lower(CAST(sqlc.arg(after_name) AS TEXT))), CAST(sqlc.arg(after) AS INTEGER))
         AND lower(n.name) < sqlc.arg(lower_prefix_end)
     ORDER BY lower(n.name), n.number LIMIT sqlc.arg(depth)
