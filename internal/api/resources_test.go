@@ -310,7 +310,6 @@ func TestPauses(t *testing.T) {
 			s := start(t)
 			until := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 			s.want(200, "POST", c.path+"/pause", store.Operator, `{"reason":"repairs","until":"`+until+`"}`)
-			type pause struct{ Reason, Who, Until string }
 			got := read[map[string]any](t, s.get("/scheduler", 200))
 			p, ok := got[c.field].(map[string]any)
 			if !ok || p["reason"] != "repairs" || p["who"] != "the operator" || p["until"] != until {

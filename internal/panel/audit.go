@@ -29,6 +29,7 @@ type auditRow struct {
 	At       time.Time
 	Who      string
 	What     string // in words, "" where Name says it
+	NFT      string // the id of the only one it is about, "" for none
 	Name     string // of a setting
 	Path     string // leads to what it is about, "" for nowhere
 	From, To string // of a setting or pause
@@ -47,10 +48,11 @@ type auditSource struct {
 func (p *Panel) auditSources() []auditSource {
 	return []auditSource{
 		{"settings", "settings and pauses", p.auditOfSetting("")},
-		{"access", "people and keys", p.auditOfActivity(store.AccessChanged)},
-		{"collections", "collections", p.auditOfActivity(store.SettingsChanged)},
+		{"access", "people and keys", p.auditOfActivity(store.ActivityQuery{Kind: store.AccessChanged})},
+		{"collections", "collections", p.auditOfActivity(store.ActivityQuery{Kind: store.SettingsChanged})},
 		{"manual", "batches by hand", p.auditOfRuns(store.ManualRun)},
 		{"backfill", "backfills", p.auditOfRuns(store.BackfillRun)},
+		{"nfts", "NFTs by hand", p.auditOfActivity(store.ActivityQuery{ByHand: true})},
 	}
 }
 
@@ -72,28 +74,46 @@ func (p *Panel) auditOfSetting(name string) func(context.Context, int64, int) ([
 	}
 }
 
-// auditOfActivity reads the log's entries of a kind, but for those that the
-// audit of settings tells.
-func (p *Panel) auditOfActivity(kind store.ActivityKind) func(context.Context, int64, int) ([]auditRow, error) {
+// auditOfActivity reads the log's entries that q asks for, but for those that
+// the audit of settings tells.
+func (p *Panel) auditOfActivity(q store.ActivityQuery) func(context.Context, int64, int) ([]auditRow, error) {
 	return func(ctx context.Context, before int64, limit int) (rows []auditRow, err error) {
+		q := q
+		q.Before, q.Limit = before, 2*limit
 		for len(rows) < limit {
-			list, err := p.Store.ListActivity(ctx, store.ActivityQuery{Kind: kind, Before: before, Limit: 2 * limit})
+			list, err := p.Store.ListActivity(ctx, q)
 			if err != nil {
 				return nil, fmt.Errorf("reading the log: %w", err)
 			}
 			for i := range list {
 				a := &list[i]
 				if !settings.Audited(a) {
-					rows = append(rows, auditRow{Number: a.Number, At: a.At, Who: a.Who, What: sentence(a.Detail)})
+					rows = append(rows, auditRow{Number: a.Number, At: a.At, Who: a.Who, What: doneByHand(a), NFT: a.NFTID})
 				}
-				before = a.Number
+				q.Before = a.Number
 			}
-			if len(list) < 2*limit {
+			if len(list) < q.Limit {
 				break
 			}
 		}
 		return rows[:min(len(rows), limit)], nil
 	}
+}
+
+// doneByHand says what somebody did. Of a computation the entry has its outcome,
+// of all else the words.
+func doneByHand(a *store.Activity) string {
+	switch {
+	case a.Basis != store.Exact:
+		return sentence(a.Detail)
+	case a.Kind == store.Failed:
+		return sentence("could not be computed: " + a.Detail)
+	case a.POA == nil:
+		return "Computed: the score was withdrawn."
+	case a.POABefore == nil:
+		return fmt.Sprintf("Computed: POA %s, the first score.", poa(*a.POA))
+	}
+	return fmt.Sprintf("Computed: POA %s, before %s.", poa(*a.POA), poa(*a.POABefore))
 }
 
 // auditOfRuns reads the runs that people started.

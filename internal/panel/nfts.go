@@ -233,9 +233,6 @@ func (v *nftsView) collectionOptions() []option {
 	return list
 }
 
-// rank is the place of a row in an order by the highest score.
-func (v *nftsView) rank(i int) string { return count(v.From + int64(i) + 1) }
-
 // nothing says why the list is empty.
 func (v *nftsView) nothing() (title, text string) {
 	switch {

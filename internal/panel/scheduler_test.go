@@ -14,7 +14,7 @@ import (
 
 // later lets what was read before be read again.
 func later(s *site) {
-	ahead := s.Now().Sub(time.Now()) + 10*time.Second
+	ahead := time.Until(s.Now()) + 10*time.Second
 	s.Now = func() time.Time { return time.Now().Add(ahead) }
 }
 
@@ -233,14 +233,20 @@ func TestTestTrigger(t *testing.T) {
 	vera.get(path, http.StatusOK).holds(t, "marks it as owed, because of FIRE, with high priority: triggers are paused.")
 }
 
+// fails puts an NFT on the failed list, after its last try.
+func (s *site) fails(id, why string) {
+	s.t.Helper()
+	found, err := s.Operate.Find(s.t.Context(), id)
+	must(s.t, err)
+	must(s.t, s.Store.Update(s.t.Context(), func(tx store.Tx) error {
+		return tx.Apply(s.t.Context(), &store.Changes{Failures: []store.Failure{{NFT: found.NFT.Number, Error: why, Tries: 5, FirstAt: s.now(), LastAt: s.now()}}})
+	}))
+}
+
 func TestFailedList(t *testing.T) {
 	s := open(t)
 	s.rated()
-	found, err := s.Operate.Find(t.Context(), "c/1")
-	must(t, err)
-	must(t, s.Store.Update(t.Context(), func(tx store.Tx) error {
-		return tx.Apply(t.Context(), &store.Changes{Failures: []store.Failure{{NFT: found.NFT.Number, Error: "no <number>", Tries: 5, FirstAt: s.now(), LastAt: s.now()}}})
-	}))
+	s.fails("c/1", "no <number>")
 	alice, vera := s.sign(store.Operator, "alice"), s.sign(store.Viewer, "vera")
 	shown := vera.get("/scheduler", http.StatusOK)
 	shown.holds(t, "no &lt;number&gt;", "given up")

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"poa/internal/config"
+	"poa/internal/scheduler"
 	"poa/internal/settings"
 	"poa/internal/store"
 	"poa/internal/store/sqlite"
@@ -172,6 +173,60 @@ func TestAuditLog(t *testing.T) {
 	alice.get("/audit?of=nothing", http.StatusUnprocessableEntity)
 	alice.get("/audit?before=1", http.StatusUnprocessableEntity)
 	alice.get("/audit?of=access&before=x", http.StatusUnprocessableEntity)
+}
+
+// TestAuditOfWhatIsDoneByHand: computations, retries and discards of single NFTs
+// are told once each, with the NFT and the person; what votes and runs compute is
+// not, and what other sources tell is not told again.
+func TestAuditOfWhatIsDoneByHand(t *testing.T) {
+	s := open(t)
+	alice := s.sign(store.Operator, "alice")
+	s.cast(super()) // computes c/1 and c/2
+	_, err := s.Runs.RunNow(t.Context(), scheduler.Manual{Size: 5, Who: "alice", Name: "a run"})
+	must(t, err)
+	s.work()
+	must(t, s.Settings.Pause(t.Context(), settings.Batches, settings.Pause{Reason: "a bot", Who: "alice"}))
+	must(t, s.Operate.SwitchCollection(t.Context(), "art", false, "a copy", "alice"))
+	alice.get("/audit?of=nfts", http.StatusOK).holds(t, "Nothing here yet")
+	others := strings.Count(alice.get("/audit", http.StatusOK).body, "<tr>")
+
+	s.fails("c/2", "no number")
+	alice.post("/scheduler/failures/retry", http.StatusSeeOther, "nft", "c/2")
+	alice.post("/scheduler/failures/discard", http.StatusSeeOther, "nft", "c/2")
+	alice.post("/nfts/compute", http.StatusSeeOther, "nft", "c/1")
+	_, err = s.Operate.Compute(t.Context(), "c/2", "key game")
+	must(t, err)
+	for _, c := range []struct {
+		path    string
+		entries int
+	}{{"/audit?of=nfts", 4}, {"/audit", others - 1 + 4}} {
+		page := alice.get(c.path, http.StatusOK)
+		if n := strings.Count(page.body, "<tr>") - 1; n != c.entries {
+			t.Errorf("%s has %d entries, not %d", c.path, n, c.entries)
+		}
+		page.holds(t, `href="/nfts/c%2F1"`, `href="/nfts/c%2F2"`, ">alice</td>", ">key game</td>")
+		for text, times := range map[string]int{"Computed: POA": 2, "is to be tried again.": 1, "Taken off the failed list": 1} {
+			if n := strings.Count(page.body, text); n != times {
+				t.Errorf("%s tells %q %d times, not %d", c.path, text, n, times)
+			}
+		}
+	}
+}
+
+func TestDoneByHand(t *testing.T) {
+	before, now := 20.0, 21.5
+	for want, a := range map[string]store.Activity{
+		"Computed: POA 21.50, before 20.00.":    {Kind: store.Computed, Basis: store.Exact, POABefore: &before, POA: &now},
+		"Computed: POA 21.50, the first score.": {Kind: store.Computed, Basis: store.Exact, POA: &now},
+		"Computed: the score was withdrawn.":    {Kind: store.Withdrawn, Basis: store.Exact, POABefore: &before},
+		"Could not be computed: no number.":     {Kind: store.Failed, Basis: store.Exact, Detail: "no number"},
+		"Taken off the failed list by hand.":    {Kind: store.Failed, Detail: "taken off the failed list by hand"},
+		"Made the API key game (viewer).":       {Kind: store.AccessChanged, Detail: "made the API key game (viewer)"},
+	} {
+		if got := doneByHand(&a); got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
+	}
 }
 
 // TestAuditPages walks all entries, of several sources, and sees each once, the

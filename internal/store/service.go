@@ -290,6 +290,7 @@ type ActivityQuery struct {
 	NFT          int64
 	Run          int64
 	Kind         ActivityKind
+	ByHand       bool // only of an NFT and by somebody, outside runs
 	Since, Until time.Time
 	Before       int64 // number of the last entry of the page before
 	Limit        int

@@ -93,6 +93,7 @@ func TestPanelReadsByIndex(t *testing.T) {
 		`INSERT INTO activity (at, kind, nft, reason, reasons, priority, basis, vote, detail)
 			SELECT now() - make_interval(secs => 60000 - i), CASE i % 10 WHEN 0 THEN 'deferred' ELSE 'computed' END, 1 + i % 40000, 'super', '{}', 2, 'exact', 1, ''
 			FROM generate_series(1, 60000) i`,
+		`UPDATE activity SET who = 'ann', run = CASE WHEN number % 2 = 0 THEN 7 END WHERE number % 3001 < 2`,
 		`INSERT INTO settings_audit (at, who, name, from_value, to_value, why)
 			SELECT now(), 'ann', 's' || i % 100, '', '', '' FROM generate_series(1, 40000) i`,
 		`INSERT INTO samples SELECT 1, date_trunc('minute', now()) - make_interval(mins => i), 'n' || j, 1
@@ -121,8 +122,9 @@ func TestPanelReadsByIndex(t *testing.T) {
 			"last voters":      {postgres.LastVoters, []any{store.RecentDepth, 20}, store.RecentDepth + 100},
 			"last computed":    {postgres.LastComputed, []any{store.RecentDepth, 20}, 2*store.RecentDepth + 100},
 			"with votes":       {postgres.WithVotes, []any{int64(5), 20}, 2_000},
-			"of a reason":      {postgres.ActivityList, append(slices.Clone(forever), "none", int64(0), 20), 30_000},
-			"of a collection":  {postgres.ActivityList, append(slices.Clone(forever), "", int64(41), 20), 30_000},
+			"of a reason":      {postgres.ActivityList, append(slices.Clone(forever), "none", int64(0), false, 20), 30_000},
+			"of a collection":  {postgres.ActivityList, append(slices.Clone(forever), "", int64(41), false, 20), 30_000},
+			"by hand":          {postgres.ActivityList, append(slices.Clone(forever), "", int64(0), true, 20), 100},
 			"of a setting":     {postgres.ChangesOf, []any{"s7", int64(20_000), 20}, 50},
 			"of all settings":  {postgres.ChangesOf, []any{"", int64(20_000), 20}, 50},
 			"an hour":          {postgres.SampleBins, []any{1, 1, now.Add(-time.Hour), now}, 61 * 20},

@@ -580,7 +580,7 @@ func (s *Store) ListActivity(ctx context.Context, q store.ActivityQuery) (entrie
 // after.
 func (l *link) activityRows(ctx context.Context, q *store.ActivityQuery) (p ListActivityParams, err error) {
 	p = ListActivityParams{
-		NFT: q.NFT, Run: q.Run, Kind: string(q.Kind), Before: orLast(q.Before), UpTo: limit(q.Limit),
+		NFT: q.NFT, Run: q.Run, Kind: string(q.Kind), ByHand: q.ByHand, Before: orLast(q.Before), UpTo: limit(q.Limit),
 		Since: pgtype.Timestamptz{InfinityModifier: pgtype.NegativeInfinity, Valid: true},
 		Until: pgtype.Timestamptz{InfinityModifier: pgtype.Infinity, Valid: true},
 	}

@@ -867,7 +867,8 @@ FROM (
         AND t.number >= $4 AND t.number < $5 AND t.at >= $6 AND t.at < $7
         AND ($8::text = '' OR t.reason = $8)
         AND ($9::bigint = 0 OR EXISTS (SELECT FROM nfts m WHERE m.number = t.nft AND m.collection = $9))
-    ORDER BY t.number DESC LIMIT $10
+        AND (NOT $10::boolean OR t.who <> '' AND t.run IS NULL AND t.nft IS NOT NULL)
+    ORDER BY t.number DESC LIMIT $11
 ) a LEFT JOIN nfts n ON n.number = a.nft
 ORDER BY a.number DESC
 `
@@ -882,6 +883,7 @@ type ListActivityParams struct {
 	Until      pgtype.Timestamptz
 	Reason     string
 	Collection int64
+	ByHand     bool
 	UpTo       int32
 }
 
@@ -915,6 +917,7 @@ func (q *Queries) ListActivity(ctx context.Context, arg ListActivityParams) ([]L
 		arg.Until,
 		arg.Reason,
 		arg.Collection,
+		arg.ByHand,
 		arg.UpTo,
 	)
 	if err != nil {

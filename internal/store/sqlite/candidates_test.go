@@ -77,6 +77,7 @@ func TestServicePlans(t *testing.T) {
 		"listActivityOfNFT":   {listActivityOfNFT, []string{"activity_nft (nft=? AND number>? AND number<?)"}},
 		"listActivityOfRun":   {listActivityOfRun, []string{"activity_run (run=? AND number>? AND number<?)"}},
 		"listActivityOfKind":  {listActivityOfKind, []string{"activity_kind (kind=? AND number>? AND number<?)"}},
+		"listActivityByHand":  {listActivityByHand, []string{"activity_by_hand (number>? AND number<?)"}},
 		"activityAfter":       {activityAfter, []string{"USING INTEGER PRIMARY KEY (rowid>?)"}},
 		"trimActivity":        {trimActivity, []string{"USING INTEGER PRIMARY KEY (rowid<?)"}},
 		"trimRuns":            {trimRuns, []string{"runs_ended (ended_at<?)", "USING INTEGER PRIMARY KEY (rowid=?)"}},

@@ -484,7 +484,7 @@ func (s *Store) ListActivity(ctx context.Context, q store.ActivityQuery) (entrie
 		if err != nil {
 			return err
 		}
-		entries, err = activityPage(ctx, queries, p)
+		entries, err = activityPage(ctx, queries, p, q.ByHand)
 		return err
 	})
 	return entries, err
@@ -537,7 +537,7 @@ func (s *Store) SearchActivity(ctx context.Context, q store.ActivitySearch) (ent
 		if deep := p.Before - store.ActivityDepth; q.NFT == 0 && deep > max(p.FromNumber, all.Lowest) {
 			p.FromNumber, next = deep, deep
 		}
-		entries, err = activityPage(ctx, queries, p)
+		entries, err = activityPage(ctx, queries, p, q.ByHand)
 		if n := len(entries); n > 0 && n == q.Limit {
 			next = entries[n-1].Number
 		}
@@ -555,9 +555,16 @@ func ignoreMissing(err error) error {
 }
 
 // activityPage chooses the statement by the index that leaves least to look at.
-func activityPage(ctx context.Context, q *Queries, p listActivityOfNFTParams) (entries []store.Activity, err error) {
+func activityPage(ctx context.Context, q *Queries, p listActivityOfNFTParams, byHand bool) (entries []store.Activity, err error) {
 	var rows []latestActivityRow
 	switch {
+	case byHand:
+		var found []listActivityByHandRow
+		found, err = q.listActivityByHand(ctx, listActivityByHandParams{
+			FromNumber: p.FromNumber, Before: p.Before, Since: p.Since, Until: p.Until, Nft: *p.Nft, Run: p.Run, Kind: p.Kind,
+			Reason: p.Reason, Collection: p.Collection, UpTo: p.UpTo,
+		})
+		rows = convert(found, func(r *listActivityByHandRow) latestActivityRow { return latestActivityRow(*r) })
 	case *p.Nft != 0:
 		var found []listActivityOfNFTRow
 		found, err = q.listActivityOfNFT(ctx, p)

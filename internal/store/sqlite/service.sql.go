@@ -1174,6 +1174,87 @@ func (q *Queries) listActivity(ctx context.Context, arg listActivityParams) ([]l
 	return items, nil
 }
 
+const listActivityByHand = `-- name: listActivityByHand :many
+SELECT a.number, a.at, a.kind, a.nft, a.reason, a.reasons, a.priority, a.basis, a.poa_before, a.poa, a.vote, a.detail, a.run, a.who, CAST(coalesce(n.id, '') AS TEXT) AS nft_id
+FROM activity a LEFT JOIN nfts n ON n.number = a.nft
+WHERE a.who <> '' AND a.run IS NULL AND a.nft IS NOT NULL
+    AND a.number >= ?1 AND a.number < ?2 AND a.at >= ?3 AND a.at < ?4
+    AND (CAST(?5 AS INTEGER) = 0 OR a.nft = CAST(?5 AS INTEGER)) AND CAST(?6 AS INTEGER) = 0
+    AND (CAST(?7 AS TEXT) = '' OR a.kind = CAST(?7 AS TEXT))
+    AND (CAST(?8 AS TEXT) = '' OR a.reason = CAST(?8 AS TEXT))
+    AND (CAST(?9 AS INTEGER) = 0 OR n.collection = CAST(?9 AS INTEGER))
+ORDER BY a.number DESC
+LIMIT ?10
+`
+
+type listActivityByHandParams struct {
+	FromNumber int64
+	Before     int64
+	Since      int64
+	Until      int64
+	Nft        int64
+	Run        int64
+	Kind       string
+	Reason     string
+	Collection int64
+	UpTo       int64
+}
+
+type listActivityByHandRow struct {
+	ActivityRow activityRow
+	NftID       string
+}
+
+func (q *Queries) listActivityByHand(ctx context.Context, arg listActivityByHandParams) ([]listActivityByHandRow, error) {
+	rows, err := q.db.QueryContext(ctx, listActivityByHand,
+		arg.FromNumber,
+		arg.Before,
+		arg.Since,
+		arg.Until,
+		arg.Nft,
+		arg.Run,
+		arg.Kind,
+		arg.Reason,
+		arg.Collection,
+		arg.UpTo,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []listActivityByHandRow
+	for rows.Next() {
+		var i listActivityByHandRow
+		if err := rows.Scan(
+			&i.ActivityRow.Number,
+			&i.ActivityRow.At,
+			&i.ActivityRow.Kind,
+			&i.ActivityRow.Nft,
+			&i.ActivityRow.Reason,
+			&i.ActivityRow.Reasons,
+			&i.ActivityRow.Priority,
+			&i.ActivityRow.Basis,
+			&i.ActivityRow.PoaBefore,
+			&i.ActivityRow.Poa,
+			&i.ActivityRow.Vote,
+			&i.ActivityRow.Detail,
+			&i.ActivityRow.Run,
+			&i.ActivityRow.Who,
+			&i.NftID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listActivityOfKind = `-- name: listActivityOfKind :many
 SELECT a.number, a.at, a.kind, a.nft, a.reason, a.reasons, a.priority, a.basis, a.poa_before, a.poa, a.vote, a.detail, a.run, a.who, CAST(coalesce(n.id, '') AS TEXT) AS nft_id
 FROM activity a LEFT JOIN nfts n ON n.number = a.nft

@@ -543,13 +543,15 @@ func testSearchActivity(t *testing.T, open opener) {
 		"of a kind and collection":    {Collection: &collections[0], ActivityQuery: store.ActivityQuery{Kind: store.Computed}},
 		"since, of a reason":          {Reason: "fire", ActivityQuery: store.ActivityQuery{Since: base.Add(3 * time.Hour)}},
 		"until, of a reason":          {Reason: "fire", ActivityQuery: store.ActivityQuery{Until: base.Add(time.Hour)}},
+		"by hand, of a reason":        {Reason: "fire", ActivityQuery: store.ActivityQuery{ByHand: true}},
+		"by hand, of a collection":    {Collection: &collections[0], ActivityQuery: store.ActivityQuery{ByHand: true}},
 		"of another NFT's collection": {Collection: &collections[1], ActivityQuery: store.ActivityQuery{NFT: n[0].NFT}},
 	} {
 		var want []string
 		for _, a := range slices.Backward(all) {
 			in := q.Collection == nil || *q.Collection == "c1" && (a.NFT == n[0].NFT || a.NFT == n[1].NFT) || *q.Collection == "c2" && a.NFT == n[2].NFT
 			if in && (q.Reason == "" || a.Reason == q.Reason) && (q.NFT == 0 || a.NFT == q.NFT) && (q.Run == 0 || a.Run == q.Run) &&
-				(q.Kind == "" || a.Kind == q.Kind) && !a.At.Before(q.Since) && (q.Until.IsZero() || a.At.Before(q.Until)) {
+				(q.Kind == "" || a.Kind == q.Kind) && (!q.ByHand || a.Run == 0 && a.NFT != 0) && !a.At.Before(q.Since) && (q.Until.IsZero() || a.At.Before(q.Until)) {
 				want = append(want, a.Who)
 			}
 		}

@@ -207,6 +207,9 @@ func testListActivity(t *testing.T, open opener) {
 		// Times are out of order by some minutes.
 		a := entry(n[i%3], 2*i-(i*7)%9, fmt.Sprint(i))
 		a.Kind, a.Run = kinds[i%len(kinds)], int64(i%4)
+		if i%3 == 1 {
+			a.Who = ""
+		}
 		if i%7 == 0 {
 			a.NFT, a.NFTID = 0, ""
 		}
@@ -229,6 +232,12 @@ func testListActivity(t *testing.T, open opener) {
 		"of a run and kind":       {Run: 1, Kind: store.Failed},
 		"of a run, computed":      {Run: 1, Kind: store.Computed},
 		"of all three":            {NFT: n[2].NFT, Run: 2, Kind: store.Computed},
+		"by hand":                 {ByHand: true},
+		"by hand, of an NFT":      {ByHand: true, NFT: n[0].NFT},
+		"by hand, of a kind":      {ByHand: true, Kind: store.Failed},
+		"by hand, computed":       {ByHand: true, Kind: store.Computed},
+		"by hand, of a run":       {ByHand: true, Run: 1},
+		"by hand, in hours":       {ByHand: true, Since: minute(100), Until: minute(300)},
 		"since":                   {Since: minute(300)},
 		"since a fraction":        {Since: minute(300).Add(time.Microsecond)},
 		"until":                   {Until: minute(100)},
@@ -246,7 +255,7 @@ func testListActivity(t *testing.T, open opener) {
 		for i := len(all) - 1; i >= 0; i-- {
 			a := all[i]
 			if (q.NFT == 0 || a.NFT == q.NFT) && (q.Run == 0 || a.Run == q.Run) && (q.Kind == "" || a.Kind == q.Kind) &&
-				(q.Since.IsZero() || !a.At.Before(q.Since)) && (q.Until.IsZero() || a.At.Before(q.Until)) {
+				(!q.ByHand || a.Who != "" && a.Run == 0 && a.NFT != 0) && (q.Since.IsZero() || !a.At.Before(q.Since)) && (q.Until.IsZero() || a.At.Before(q.Until)) {
 				want = append(want, a)
 			}
 		}

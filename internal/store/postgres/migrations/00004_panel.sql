@@ -47,11 +47,14 @@ CREATE TABLE samples (
 
 CREATE INDEX settings_audit_name ON settings_audit (name, number);
 
+-- What people did to single NFTs, for the audit log.
+CREATE INDEX activity_by_hand ON activity (number) WHERE who <> '' AND run IS NULL AND nft IS NOT NULL;
+
 INSERT INTO counters (name, collection, value)
 SELECT 'poa_bin.' || lpad(LEAST(19, floor(poa / 5))::integer::text, 2, '0'), collection, count(*) FROM scores GROUP BY 1, 2;
 
 -- +goose Down
 DELETE FROM counters WHERE name >= 'poa_bin.' AND name < 'poa_bin/';
 DELETE FROM counter_deltas WHERE name >= 'poa_bin.' AND name < 'poa_bin/';
-DROP INDEX settings_audit_name;
+DROP INDEX activity_by_hand, settings_audit_name;
 DROP TABLE samples, sessions, links, people;

@@ -329,6 +329,7 @@ FROM (
         AND t.number >= @from_number AND t.number < @before AND t.at >= @since AND t.at < @until
         AND (@reason::text = '' OR t.reason = @reason)
         AND (@collection::bigint = 0 OR EXISTS (SELECT FROM nfts m WHERE m.number = t.nft AND m.collection = @collection))
+        AND (NOT @by_hand::boolean OR t.who <> '' AND t.run IS NULL AND t.nft IS NOT NULL)
     ORDER BY t.number DESC LIMIT @up_to
 ) a LEFT JOIN nfts n ON n.number = a.nft
 ORDER BY a.number DESC;

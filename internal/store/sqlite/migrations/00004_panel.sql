@@ -47,11 +47,15 @@ CREATE TABLE samples (
 
 CREATE INDEX settings_audit_name ON settings_audit (name, number);
 
+-- What people did to single NFTs, for the audit log.
+CREATE INDEX activity_by_hand ON activity (number) WHERE who <> '' AND run IS NULL AND nft IS NOT NULL;
+
 INSERT INTO counters (name, collection, value)
 SELECT printf('poa_bin.%02d', min(19, CAST(poa / 5 AS INTEGER))), collection, count(*) FROM scores GROUP BY 1, 2;
 
 -- +goose Down
 DELETE FROM counters WHERE name >= 'poa_bin.' AND name < 'poa_bin/';
+DROP INDEX activity_by_hand;
 DROP INDEX settings_audit_name;
 DROP TABLE samples;
 DROP TABLE sessions;

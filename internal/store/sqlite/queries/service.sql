@@ -281,6 +281,18 @@ WHERE a.kind = sqlc.arg(kind) AND a.kind <> 'computed'
 ORDER BY a.number DESC
 LIMIT sqlc.arg(up_to);
 
+-- name: listActivityByHand :many
+SELECT sqlc.embed(a), CAST(coalesce(n.id, '') AS TEXT) AS nft_id
+FROM activity a LEFT JOIN nfts n ON n.number = a.nft
+WHERE a.who <> '' AND a.run IS NULL AND a.nft IS NOT NULL
+    AND a.number >= sqlc.arg(from_number) AND a.number < sqlc.arg(before) AND a.at >= sqlc.arg(since) AND a.at < sqlc.arg(until)
+    AND (CAST(sqlc.arg(nft) AS INTEGER) = 0 OR a.nft = CAST(sqlc.arg(nft) AS INTEGER)) AND CAST(sqlc.arg(run) AS INTEGER) = 0
+    AND (CAST(sqlc.arg(kind) AS TEXT) = '' OR a.kind = CAST(sqlc.arg(kind) AS TEXT))
+    AND (CAST(sqlc.arg(reason) AS TEXT) = '' OR a.reason = CAST(sqlc.arg(reason) AS TEXT))
+    AND (CAST(sqlc.arg(collection) AS INTEGER) = 0 OR n.collection = CAST(sqlc.arg(collection) AS INTEGER))
+ORDER BY a.number DESC
+LIMIT sqlc.arg(up_to);
+
 -- name: trimActivity :execrows
 -- Numbers ascend with time. The last row stays: its number must not be used again.
 DELETE FROM activity WHERE activity.at < sqlc.arg(before)
