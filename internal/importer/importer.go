@@ -92,7 +92,7 @@ type Summary struct {
 }
 
 const (
-	chunkRows  = 4000    // rows that are submitted together
+	chunkRows  = 6000    // rows that are submitted together
 	chunkBytes = 4 << 20 // and how much of the file they may be
 )
 
@@ -238,7 +238,7 @@ func (c *chunk) reject(r reject, err error) {
 
 // run reads one chunk while the one before is committed.
 func (imp *importing) run(ctx context.Context) error {
-	chunks := make(chan *chunk, 1)
+	chunks := make(chan *chunk)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(chunks)

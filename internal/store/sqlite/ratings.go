@@ -10,7 +10,7 @@ import (
 )
 
 // keptRatings is how many ratings are kept in memory, some 500 bytes each.
-const keptRatings = 32_768
+const keptRatings = 12_288
 
 // ratings keeps rating rows that were read or written lately, so that a commit
 // need not read again what an earlier one wrote: a row of 28 columns costs

@@ -60,7 +60,7 @@ var (
 			"fullfsync(1)", // where fsync does not reach the disk's platter
 			"checkpoint_fullfsync(1)",
 			"mmap_size(0)",
-			"cache_size(-32768)", // KiB
+			"cache_size(-28672)", // KiB
 			"wal_autocheckpoint(16000)",
 			"journal_size_limit(67108864)",
 			"temp_store(MEMORY)",
