@@ -208,8 +208,10 @@ func (m *Main) newService(ctx context.Context) (*service, error) {
 	s.metrics = metrics.New(metrics.Options{Version: version.Version, Revision: version.Revision, Now: m.Now, Log: m.log})
 	oldAfter := func() time.Duration { return s.settings.Current().Batch.OldAfter }
 	s.samples = samples.NewRecorder(samples.Options{Store: s.store, OldAfter: oldAfter, Now: m.Now, Log: m.log})
-	s.overview = overview.New(overview.Options{Store: s.store, Samples: samples.NewReader(s.samples), OldAfter: oldAfter, Now: m.Now})
 	s.stream = live.New(s.store, live.Options{Log: m.log})
+	s.overview = overview.New(overview.Options{
+		Store: s.store, Samples: samples.NewReader(s.samples), OldAfter: oldAfter, Steered: s.stream.Steered, Now: m.Now,
+	})
 	s.ledger = ledger.New(s.store, ledger.Options{
 		Policy: s.settings.Current().Policy, Now: m.Now, MaxCommit: m.config.Ledger.MaxCommit, MaxQueue: m.config.Ledger.MaxQueue,
 		Observer: ledger.Observers{s.metrics, s.samples, nudge{s.stream}}, Log: m.log,

@@ -75,6 +75,7 @@ type Stream struct {
 	stopped  bool
 	ring     ring
 	position store.Position // after the last event of the ring
+	steered  time.Time      // see Steered
 	stats    Stats
 }
 

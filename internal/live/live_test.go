@@ -218,6 +218,26 @@ func TestListenersGetWhatHappensInOrder(t *testing.T) {
 	})
 }
 
+func TestSteeredIsWhenARunOrPauseWasRead(t *testing.T) {
+	run(t, live.Options{}, func(t *testing.T, src *source, s *live.Stream) {
+		listen(t, s, live.Query{})
+		pass(time.Second)
+		src.add(3)
+		pass(time.Second)
+		if at := s.Steered(); !at.IsZero() {
+			t.Errorf("computations steered at %v", at)
+		}
+		for _, kind := range []store.ActivityKind{store.RunStarted, store.RunEnded, store.Paused, store.Resumed, store.SettingsChanged} {
+			before := time.Now()
+			src.add(1, func(a *store.Activity) { a.Kind = kind })
+			pass(time.Second)
+			if at := s.Steered(); at.Before(before) || at.After(time.Now()) {
+				t.Errorf("%s: steered at %v, after %v", kind, at, before)
+			}
+		}
+	})
+}
+
 func TestStatementsDoNotDependOnListeners(t *testing.T) {
 	reads := map[int]int{}
 	for _, listeners := range []int{1, 100} {

@@ -122,10 +122,30 @@ func (s *Stream) read(ctx context.Context) (more bool, err error) {
 	s.position = end
 	if len(list) > 0 {
 		s.ring.append(list)
+		if slices.ContainsFunc(page, steers) {
+			s.steered = time.Now()
+		}
 		s.stats.Events += int64(len(list))
 		s.broadcast()
 	}
 	return len(list) == pageSize, nil
+}
+
+// Steered returns when an entry was last read that is about a run, a pause or
+// settings, rather than an NFT; zero for never. Entries are read while somebody
+// listens.
+func (s *Stream) Steered() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.steered
+}
+
+func steers(a store.Activity) bool {
+	switch a.Kind {
+	case store.RunStarted, store.RunEnded, store.Paused, store.Resumed, store.SettingsChanged:
+		return true
+	}
+	return false
 }
 
 // begin takes the ring into use, at a position.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"poa/internal/samples"
@@ -13,8 +14,10 @@ import (
 )
 
 const (
-	// totalsEvery and backlogEvery are how long what was read is shared.
-	totalsEvery  = time.Second
+	// totalsEvery and backlogEvery are how long what was read is shared: the
+	// first as long as open pages wait before they ask again, so that many that
+	// do not ask together have it read as often as one.
+	totalsEvery  = 3 * time.Second
 	backlogEvery = 5 * time.Second
 	// listed is how many NFTs each list has.
 	listed = 12
@@ -27,17 +30,21 @@ type Options struct {
 	Store    store.Service        // required
 	Samples  *samples.Reader      // required
 	OldAfter func() time.Duration // age from which a score is old: 24 hours
-	Now      func() time.Time     // time.Now
+	// Steered tells when it was last heard that collections may have been changed
+	// elsewhere, which are then read anew: never.
+	Steered func() time.Time
+	Now     func() time.Time // time.Now
 }
 
-// Reader reads what the panel's first pages show: about once a second at the
-// most however many look, and never while nobody does. Do not change what it
+// Reader reads what the panel's first pages show: once in three seconds at
+// the most however many look, and never while nobody does. Do not change what it
 // returns. Its methods are safe for concurrent use.
 type Reader struct {
 	Options
 	collections *snapshot.Snapshot[[]store.Collection]
 	lists       *snapshot.Snapshot[lists]
 	backlog     *snapshot.Snapshot[store.Backlog]
+	changed     atomic.Int64 // when somebody last changed a collection here, in microseconds
 }
 
 // lists are what is read beside the collections.
@@ -52,6 +59,9 @@ type lists struct {
 func New(o Options) *Reader {
 	if o.OldAfter == nil {
 		o.OldAfter = func() time.Duration { return 24 * time.Hour }
+	}
+	if o.Steered == nil {
+		o.Steered = func() time.Time { return time.Time{} }
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -118,7 +128,7 @@ func (t Totals) mean(hundredths int64) float64 {
 
 // Overview returns the state of all scoring.
 func (r *Reader) Overview(ctx context.Context) (*Overview, error) {
-	collections, err := r.collections.Get(ctx)
+	collections, err := r.Collections(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -136,10 +146,18 @@ func (r *Reader) Overview(ctx context.Context) (*Overview, error) {
 	}, nil
 }
 
-// Collections returns all collections by name.
+// Collections returns all collections by name, up to three seconds old but as
+// they were after the last Changed and Steered.
 func (r *Reader) Collections(ctx context.Context) ([]store.Collection, error) {
-	return r.collections.Get(ctx)
+	least := time.UnixMicro(r.changed.Load())
+	if steered := r.Steered(); steered.After(least) {
+		least = steered
+	}
+	return r.collections.After(ctx, least)
 }
+
+// Changed has collections read anew, which somebody has changed.
+func (r *Reader) Changed() { r.changed.Store(r.Now().UnixMicro()) }
 
 // Backlog returns what is owed, up to five seconds old. Old scores are counted
 // up to 100,000.

@@ -135,6 +135,65 @@ func TestOverview(t *testing.T) {
 	})
 }
 
+// Viewers who ask every three seconds, as pages do, cost what one does though
+// they do not ask together.
+func TestViewersNeedNotAskTogether(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.cast("n1", scoring.Fire, 0)
+		look := func(viewers int) int64 {
+			time.Sleep(time.Minute)
+			before := w.store.Statements()
+			for range 10 {
+				for range viewers {
+					w.overview()
+					time.Sleep(3 * time.Second / time.Duration(viewers))
+				}
+			}
+			return w.store.Statements() - before
+		}
+		if one, hundred := look(1), look(100); one == 0 || hundred > one {
+			t.Errorf("one viewer costs %d statements, a hundred cost %d", one, hundred)
+		}
+	})
+}
+
+func TestChangedCollectionsAreReadAnew(t *testing.T) {
+	inWorld(t, func(w *world) {
+		ctx := context.Background()
+		off := func() (n int) {
+			all, err := w.Collections(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range all {
+				if !all[i].Active {
+					n++
+				}
+			}
+			return n
+		}
+		if n := off(); n != 0 {
+			t.Fatalf("%d collections are off", n)
+		}
+		time.Sleep(time.Millisecond)
+		if err := w.store.SetCollectionActive(ctx, "c1", false); err != nil {
+			t.Fatal(err)
+		}
+		w.Changed()
+		time.Sleep(time.Millisecond)
+		if n := off(); n != 1 {
+			t.Errorf("%d collections are off after one was switched", n)
+		}
+		if err := w.store.SetCollectionActive(ctx, "c0", false); err != nil {
+			t.Fatal(err)
+		}
+		w.Steered = time.Now // heard all the time
+		if n := off(); n != 2 {
+			t.Errorf("%d collections are off after another was switched elsewhere", n)
+		}
+	})
+}
+
 // A hundred viewers cost what one does, and nobody costs nothing.
 func TestViewersShare(t *testing.T) {
 	inWorld(t, func(w *world) {

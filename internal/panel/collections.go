@@ -28,7 +28,7 @@ const (
 )
 
 func (p *Panel) collectionsRoutes() []route {
-	c := collectionPages{p, newShared(2*time.Second, p.clock, p.readCollection)}
+	c := collectionPages{p, newShared(3*time.Second, p.clock, p.readCollection)}
 	return []route{
 		{"GET", "/collections", access.View, c.list},
 		{"GET", "/collections/{$}", access.View, c.one},
@@ -40,7 +40,7 @@ func (p *Panel) collectionsRoutes() []route {
 }
 
 // collectionPages are the pages of collections. What one shows besides its
-// totals is read once in two seconds for all who look.
+// totals is read once in three seconds for all who look.
 type collectionPages struct {
 	*Panel
 	ones *shared[string, collectionRead]
@@ -252,6 +252,7 @@ func (c collectionPages) turn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	c.Overview.Changed()
 	text := collectionName(name) + " is switched off: batches leave its NFTs out."
 	if active {
 		text = collectionName(name) + " is switched on."

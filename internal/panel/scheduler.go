@@ -38,7 +38,8 @@ const (
 )
 
 // schedulerPages are the pages of the scheduler. What the first one shows is
-// read once a second for all who look at it.
+// read once in two seconds for all who look at it, which is how long the page
+// waits between computations, and anew after what is shown at once.
 type schedulerPages struct {
 	*Panel
 	latest *snapshot.Snapshot[*schedulerRead]
@@ -48,7 +49,7 @@ type schedulerPages struct {
 
 func (p *Panel) schedulerRoutes() []route {
 	s := &schedulerPages{Panel: p}
-	s.latest = snapshot.New(time.Second, p.clock, s.read)
+	s.latest = snapshot.New(2*time.Second, p.clock, s.read)
 	s.runs = newShared(time.Second, p.clock, s.readRun)
 	return []route{
 		{"GET", "/scheduler", access.View, s.show},
@@ -155,9 +156,14 @@ func (s *schedulerPages) latestRuns(ctx context.Context, kind store.RunKind, bef
 	return all[:min(limit, len(all))], nil
 }
 
-// view returns what is shown now, and in any case what was done here.
+// view returns what is shown now, and in any case what was done here, and what
+// the live stream told of runs, pauses and settings.
 func (s *schedulerPages) view(ctx context.Context) (*schedulerView, error) {
-	read, err := s.latest.After(ctx, time.UnixMicro(s.acted.Load()))
+	least := time.UnixMicro(s.acted.Load())
+	if steered := s.Live.Steered(); steered.After(least) {
+		least = steered
+	}
+	read, err := s.latest.After(ctx, least)
 	if err != nil {
 		return nil, err
 	}

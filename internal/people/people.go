@@ -22,6 +22,7 @@ import (
 	"github.com/alexedwards/scs/v2"
 
 	"poa/internal/access"
+	"poa/internal/snapshot"
 	"poa/internal/store"
 )
 
@@ -47,10 +48,12 @@ const (
 	// MinPassword and MaxPassword are the lengths of a password in characters.
 	MinPassword, MaxPassword = 10, 1000
 
-	// believed is how long a session is believed after it was looked up: the
-	// time a sign-out in another process takes to be in force here.
-	believed    = 3 * time.Second
-	maxBelieved = 10_000
+	// versionEvery is how often it is asked whether a session has ended or a
+	// person has changed, at most: the time a sign-out in another process takes
+	// to be in force here. Until then, and while nothing did, a session that was
+	// looked up is believed until its end is to be moved.
+	versionEvery = 2 * time.Second
+	maxBelieved  = 10_000
 	// extendEvery is how often a session's end is moved, and touchEvery how
 	// often it is written who was seen.
 	extendEvery = 5 * time.Minute
@@ -82,7 +85,8 @@ type Service struct {
 	sessions               *scs.SessionManager
 	hasher                 *hasher
 	pairs, networks, names *access.Limits
-	changes                *access.Limits // of passwords, by number of the person
+	changes                *access.Limits            // of passwords, by number of the person
+	version                *snapshot.Snapshot[int64] // of who has access
 	cancel                 context.CancelFunc
 	loop                   sync.WaitGroup
 
@@ -116,6 +120,7 @@ func New(o Options) *Service {
 		changes: access.NewLimits(changesPerMinute, keptPairs),
 		known:   map[[sha256.Size]byte]known{}, seen: map[int64]time.Time{},
 	}
+	s.version = snapshot.New(versionEvery, s.Now, func(ctx context.Context) (int64, error) { return s.Store.AccessVersion(ctx) })
 	s.sessions = scs.New()
 	s.sessions.Lifetime = Lifetime
 	s.sessions.Store = &keeper{store: o.Store, codec: s.sessions.Codec, now: s.now}

@@ -2,6 +2,7 @@ package people_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/alexedwards/scs/v2"
 
 	"poa/internal/access"
 	"poa/internal/people"
@@ -598,6 +601,88 @@ func TestLookUpsCost(t *testing.T) {
 	}
 	if n := h.store.Statements() - before; n != 0 {
 		t.Errorf("tokens that are none cost %d statements", n)
+	}
+}
+
+// TestManySessionsCostWhatOneDoes has a hundred sessions ask for a while, and
+// one.
+func TestManySessionsCostWhatOneDoes(t *testing.T) {
+	h := open(t)
+	alice, _ := h.add("alice", store.Operator)
+	browsers := make([]*browser, 100)
+	for i := range browsers {
+		token := fmt.Sprintf("%043d", i)
+		h.clock.pass(time.Second) // so that their ends are not moved at once
+		browsers[i] = &browser{cookies: map[string]*http.Cookie{"": {Name: "poa_session", Value: token}}}
+		h.begun(alice.Number, token)
+	}
+	ask := func(asking []*browser) int64 {
+		s := h.another()
+		for _, b := range asking {
+			h.seen(s, b)
+		}
+		before := h.store.Statements()
+		for range 40 {
+			h.clock.pass(time.Second / 4)
+			for _, b := range asking {
+				if h.seen(s, b) != "alice" {
+					t.Fatal("a session has ended")
+				}
+			}
+		}
+		return h.store.Statements() - before
+	}
+	if one, hundred := ask(browsers[:1]), ask(browsers); one == 0 || one > 10 || hundred != one {
+		t.Errorf("in 10 s one session costs %d statements, a hundred cost %d", one, hundred)
+	}
+}
+
+// begun stores a session of a person, as signing in does.
+func (h *house) begun(person int64, token string) {
+	h.t.Helper()
+	now := h.clock.now()
+	data, err := scs.GobCodec{}.Encode(now.Add(people.Lifetime), map[string]any{"person": person, "began": now.UnixMicro(), "extended": now.UnixMicro()})
+	must(h.t, err)
+	hash := sha256.Sum256([]byte(token))
+	must(h.t, h.store.PutSession(h.t.Context(), store.Session{Hash: hash[:], Person: person, Data: data, ExpiresAt: now.Add(people.Idle)}))
+}
+
+// TestAnotherProcessEndsASession has one end a session, and change what another
+// person may do, while both are asked for all the time.
+func TestAnotherProcessEndsASession(t *testing.T) {
+	h := open(t)
+	other := h.another()
+	_, a := h.add("alice", store.Operator)
+	bob, b := h.add("bob", store.Operator)
+	role := func() store.Role {
+		p, err := other.Person(b.request().WithContext(t.Context()), func() error { return nil })
+		must(t, err)
+		return p.Role
+	}
+	ask := func() {
+		for range 12 {
+			h.clock.pass(time.Second / 4)
+			h.seen(other, a)
+			role()
+		}
+	}
+	ask()
+	must(t, h.SignOut(httptest.NewRecorder(), a.request().WithContext(t.Context())))
+	must(t, h.SetRole(t.Context(), bob.Number, store.Viewer, "alice"))
+	ask()
+	if h.seen(other, a) != "" {
+		t.Error("who signed out is signed in 3 s later")
+	}
+	if got := role(); got != store.Viewer {
+		t.Errorf("who was made a viewer is %s 3 s later", got)
+	}
+	must(t, h.Disable(t.Context(), bob.Number, "alice"))
+	if h.seen(h.Service, b) != "" {
+		t.Error("who was disabled here is signed in here")
+	}
+	h.clock.pass(3 * time.Second)
+	if h.seen(other, b) != "" {
+		t.Error("who was disabled is signed in 3 s later")
 	}
 }
 

@@ -33,10 +33,12 @@ const (
 // tokenLength is the length of the tokens that scs makes.
 const tokenLength = 43
 
-// known is a session that was looked up.
+// known is a session that was looked up, which is believed until then while the
+// version of who has access is the same as before the look.
 type known struct {
-	person store.Person
-	until  time.Time
+	person  store.Person
+	version int64
+	until   time.Time
 }
 
 // Flash is a message for the next page. Kind is ok, warn or bad.
@@ -72,31 +74,39 @@ func (s *Service) Person(r *http.Request, before func() error) (*store.Person, e
 	s.mu.Lock()
 	k, ok := s.known[hash]
 	s.mu.Unlock()
-	if !ok || !now.Before(k.until) {
-		if !ok {
-			if err := before(); err != nil {
-				return nil, err
-			}
+	if !ok {
+		if err := before(); err != nil {
+			return nil, err
 		}
-		person, err := s.lookUp(r.Context(), token)
-		if err != nil {
-			return nil, fmt.Errorf("looking up a session: %w", err)
-		}
-		if person == nil {
-			s.mu.Lock()
-			delete(s.known, hash)
-			s.mu.Unlock()
-			return nil, nil
-		}
-		k = known{*person, now.Add(believed)}
 	}
-	s.remember(hash, k)
-	person := k.person
-	return &person, nil
+	// It is read before the session: what ends that later raises it later.
+	version, err := s.version.Get(r.Context())
+	if err != nil {
+		return nil, fmt.Errorf("looking up a session: %w", err)
+	}
+	if ok && k.version == version && now.Before(k.until) {
+		s.visited(k.person.Number)
+		return &k.person, nil
+	}
+	found, err := s.lookUp(r.Context(), token)
+	if err != nil {
+		return nil, fmt.Errorf("looking up a session: %w", err)
+	}
+	if found == nil {
+		s.mu.Lock()
+		delete(s.known, hash)
+		s.mu.Unlock()
+		return nil, nil
+	}
+	found.version = version
+	s.remember(hash, *found)
+	s.visited(found.person.Number)
+	return &found.person, nil
 }
 
-// lookUp returns whose session a token is, nil for nobody's, and moves its end.
-func (s *Service) lookUp(ctx context.Context, token string) (*store.Person, error) {
+// lookUp returns the session of a token, nil where there is none, and moves its
+// end.
+func (s *Service) lookUp(ctx context.Context, token string) (*known, error) {
 	ctx, err := s.sessions.Load(ctx, token)
 	if err != nil {
 		return nil, err
@@ -117,7 +127,9 @@ func (s *Service) lookUp(ctx context.Context, token string) (*store.Person, erro
 		return nil, nil
 	}
 	now := s.now()
-	if now.Sub(time.UnixMicro(s.sessions.GetInt64(ctx, keyExtended))) >= extendEvery {
+	extended := time.UnixMicro(s.sessions.GetInt64(ctx, keyExtended))
+	if now.Sub(extended) >= extendEvery {
+		extended = now
 		s.sessions.Put(ctx, keyExtended, now.UnixMicro())
 		_, _, err := s.sessions.Commit(ctx)
 		if errors.Is(err, store.ErrNotFound) { // it has ended meanwhile
@@ -127,7 +139,11 @@ func (s *Service) lookUp(ctx context.Context, token string) (*store.Person, erro
 			return nil, err
 		}
 	}
-	return &person, nil
+	until := extended.Add(extendEvery)
+	if end := s.sessions.Deadline(ctx); end.Before(until) {
+		until = end
+	}
+	return &known{person: person, until: until}, nil
 }
 
 func (s *Service) remember(hash [sha256.Size]byte, k known) {
@@ -137,7 +153,14 @@ func (s *Service) remember(hash [sha256.Size]byte, k known) {
 		clear(s.known) // each is looked up again
 	}
 	s.known[hash] = k
-	s.seen[k.person.Number] = s.now()
+}
+
+// visited has it written that a person was seen now.
+func (s *Service) visited(person int64) {
+	now := s.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen[person] = now
 }
 
 // forget has a person's sessions looked up again.

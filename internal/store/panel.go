@@ -56,6 +56,13 @@ type Panel interface {
 	DeleteSession(ctx context.Context, hash []byte) error
 	DeleteSessionsOf(ctx context.Context, person int64, now time.Time) (int64, error)
 
+	// AccessVersion returns a number that is raised with everything that ends a
+	// session which has not expired, or changes what a person may do: by
+	// ChangePerson, DeleteSession where there is one, and DeleteSessionsOf, in
+	// their transactions. What was read of sessions and people after it still
+	// holds while it is the same, but for what TouchPeople and ReplaceSession do.
+	AccessVersion(ctx context.Context) (int64, error)
+
 	// ListVoters returns voters by id where Search is set, and the newest first
 	// otherwise.
 	ListVoters(ctx context.Context, q VoterQuery) ([]Voter, error)

@@ -84,9 +84,9 @@ func (s *Store) ChangePerson(ctx context.Context, number int64, change func(*sto
 		if operated && !others && !p.Operates() {
 			return fmt.Errorf("changing person %d: %w", number, store.ErrLastOperator)
 		}
-		return l.q.SavePerson(ctx, SavePersonParams{
+		return errors.Join(l.q.SavePerson(ctx, SavePersonParams{
 			Number: number, Role: string(p.Role), PasswordHash: p.PasswordHash, DisabledAt: stamp(p.DisabledAt),
-		})
+		}), l.q.RaiseAccessVersion(ctx))
 	})
 	if err != nil {
 		return store.Person{}, err
@@ -194,7 +194,16 @@ func (s *Store) ReplaceSession(ctx context.Context, session store.Session) error
 
 // DeleteSession ends a session.
 func (s *Store) DeleteSession(ctx context.Context, hash []byte) error {
-	return s.update(ctx, func(l *link) error { return l.q.DeleteSession(ctx, hash) })
+	return s.update(ctx, func(l *link) error {
+		ended, err := l.q.DeleteSession(ctx, hash)
+		if err != nil {
+			return l.failure(ctx, "ending a session", err)
+		}
+		if len(ended) == 0 {
+			return nil
+		}
+		return l.q.RaiseAccessVersion(ctx)
+	})
 }
 
 // DeleteSessionsOf ends the sessions of a person.
@@ -208,10 +217,19 @@ func (s *Store) DeleteSessionsOf(ctx context.Context, person int64, now time.Tim
 			return fmt.Errorf("signing person %d out: %w", person, store.ErrNotFound)
 		}
 		ended, err := l.q.DeleteSessionsOf(ctx, person)
+		if err != nil {
+			return l.failure(ctx, "ending the sessions of a person", err)
+		}
 		n = int64(len(ended))
-		return l.failure(ctx, "ending the sessions of a person", err)
+		return l.q.RaiseAccessVersion(ctx)
 	})
 	return n, err
+}
+
+// AccessVersion returns the number that the end of a session raises.
+func (s *Store) AccessVersion(ctx context.Context) (int64, error) {
+	version, err := s.now().AccessVersion(ctx)
+	return version, s.failure(ctx, "reading the version of who has access", err)
 }
 
 // ListVoters returns a page of voters.

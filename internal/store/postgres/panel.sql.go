@@ -11,6 +11,17 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
+const accessVersion = `-- name: AccessVersion :one
+SELECT COALESCE((SELECT value::bigint FROM meta WHERE name = 'access_version'), 0)::bigint
+`
+
+func (q *Queries) AccessVersion(ctx context.Context) (int64, error) {
+	row := q.db.QueryRow(ctx, accessVersion)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const addSamples = `-- name: AddSamples :exec
 INSERT INTO samples (grain, at, name, value)
 SELECT g.minutes, date_bin(make_interval(mins => g.minutes), x.at, timestamptz '1970-01-01 00:00Z') AS begins, x.name,
@@ -65,13 +76,28 @@ func (q *Queries) DeleteLinks(ctx context.Context, arg DeleteLinksParams) ([]int
 	return items, nil
 }
 
-const deleteSession = `-- name: DeleteSession :exec
-DELETE FROM sessions WHERE hash = $1
+const deleteSession = `-- name: DeleteSession :many
+DELETE FROM sessions WHERE hash = $1 RETURNING person
 `
 
-func (q *Queries) DeleteSession(ctx context.Context, hash []byte) error {
-	_, err := q.db.Exec(ctx, deleteSession, hash)
-	return err
+func (q *Queries) DeleteSession(ctx context.Context, hash []byte) ([]int64, error) {
+	rows, err := q.db.Query(ctx, deleteSession, hash)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []int64
+	for rows.Next() {
+		var person int64
+		if err := rows.Scan(&person); err != nil {
+			return nil, err
+		}
+		items = append(items, person)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const deleteSessionsOf = `-- name: DeleteSessionsOf :many
@@ -550,6 +576,17 @@ func (q *Queries) PersonByNumber(ctx context.Context, number int64) (Person, err
 		&i.SignedOutAt,
 	)
 	return i, err
+}
+
+const raiseAccessVersion = `-- name: RaiseAccessVersion :exec
+INSERT INTO meta (name, value) VALUES ('access_version', '1')
+ON CONFLICT (name) DO UPDATE SET value = (meta.value::bigint + 1)::text
+`
+
+// It holds its row's lock until the end, so it comes last in its transaction.
+func (q *Queries) RaiseAccessVersion(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, raiseAccessVersion)
+	return err
 }
 
 const ranksBefore = `-- name: RanksBefore :many

@@ -80,7 +80,10 @@ func (s *Store) ChangePerson(ctx context.Context, number int64, change func(*sto
 		err = q.savePerson(ctx, savePersonParams{
 			Number: number, Role: string(p.Role), PasswordHash: p.PasswordHash, DisabledAt: optionalMicros(p.DisabledAt),
 		})
-		if err != nil || !operated {
+		if err != nil {
+			return err
+		}
+		if err := q.raiseAccessVersion(ctx); err != nil || !operated {
 			return err
 		}
 		left, err := q.enabledOperators(ctx)
@@ -196,7 +199,13 @@ func (s *Store) ReplaceSession(ctx context.Context, session store.Session) error
 
 // DeleteSession ends a session.
 func (s *Store) DeleteSession(ctx context.Context, hash []byte) error {
-	return doing("ending a session", s.write(ctx, func(q *Queries) error { return q.deleteSession(ctx, hash) }))
+	return doing("ending a session", s.write(ctx, func(q *Queries) error {
+		n, err := q.deleteSession(ctx, hash)
+		if err != nil || n == 0 {
+			return err
+		}
+		return q.raiseAccessVersion(ctx)
+	}))
 }
 
 // DeleteSessionsOf ends the sessions of a person.
@@ -206,10 +215,18 @@ func (s *Store) DeleteSessionsOf(ctx context.Context, person int64, now time.Tim
 		if err := one(q.signOut(ctx, signOutParams{SignedOutAt: &at, Number: person})); err != nil {
 			return err
 		}
-		n, err = q.deleteSessionsOf(ctx, person)
-		return err
+		if n, err = q.deleteSessionsOf(ctx, person); err != nil {
+			return err
+		}
+		return q.raiseAccessVersion(ctx)
 	})
 	return n, doing(fmt.Sprintf("ending the sessions of person %d", person), err)
+}
+
+// AccessVersion returns the number that the end of a session raises.
+func (s *Store) AccessVersion(ctx context.Context) (int64, error) {
+	version, err := s.now().accessVersion(ctx)
+	return version, doing("reading the version of who has access", err)
 }
 
 // ListVoters returns a page of voters.

@@ -9,6 +9,17 @@ import (
 	"context"
 )
 
+const accessVersion = `-- name: accessVersion :one
+SELECT CAST(coalesce((SELECT value FROM meta WHERE name = 'access_version'), '0') AS INTEGER)
+`
+
+func (q *Queries) accessVersion(ctx context.Context) (int64, error) {
+	row := q.db.QueryRowContext(ctx, accessVersion)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const addSample = `-- name: addSample :exec
 INSERT INTO samples (grain, at, name, value) VALUES (?, ?, ?, ?)
 ON CONFLICT (grain, at, name) DO UPDATE SET value = CASE
@@ -124,13 +135,16 @@ func (q *Queries) deleteLinks(ctx context.Context, arg deleteLinksParams) (int64
 	return result.RowsAffected()
 }
 
-const deleteSession = `-- name: deleteSession :exec
+const deleteSession = `-- name: deleteSession :execrows
 DELETE FROM sessions WHERE hash = ?
 `
 
-func (q *Queries) deleteSession(ctx context.Context, hash []byte) error {
-	_, err := q.db.ExecContext(ctx, deleteSession, hash)
-	return err
+func (q *Queries) deleteSession(ctx context.Context, hash []byte) (int64, error) {
+	result, err := q.db.ExecContext(ctx, deleteSession, hash)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const deleteSessionsOf = `-- name: deleteSessionsOf :execrows
@@ -466,6 +480,16 @@ func (q *Queries) personByNumber(ctx context.Context, number int64) (personRow, 
 		&i.SignedOutAt,
 	)
 	return i, err
+}
+
+const raiseAccessVersion = `-- name: raiseAccessVersion :exec
+INSERT INTO meta (name, value) VALUES ('access_version', '1')
+ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(meta.value AS INTEGER) + 1 AS TEXT)
+`
+
+func (q *Queries) raiseAccessVersion(ctx context.Context) error {
+	_, err := q.db.ExecContext(ctx, raiseAccessVersion)
+	return err
 }
 
 const ranksAbove = `-- name: ranksAbove :many

@@ -248,6 +248,17 @@ func testSessions(t *testing.T, open opener) {
 		}
 		s.same(what, want, got)
 	}
+	var last int64
+	version := func(what string, raised bool) {
+		t.Helper()
+		now, err := s.AccessVersion(ctx)
+		s.must(err)
+		if raised && now <= last || !raised && now != last {
+			t.Errorf("%s: the version of who has access was %d and is %d, raised should be %v", what, last, now, raised)
+		}
+		last = now
+	}
+	version("at first", false)
 	all := []store.Session{session(1, 0), session(2, ann.Number), session(3, ann.Number), session(4, ann.Number+1)}
 	for _, x := range all {
 		s.must(s.PutSession(ctx, x))
@@ -259,8 +270,13 @@ func testSessions(t *testing.T, open opener) {
 	if _, err := s.FindSession(ctx, all[1].Hash, all[1].ExpiresAt); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("an expired session: %v, want ErrNotFound", err)
 	}
+	s.must(s.TouchPeople(ctx, map[int64]time.Time{ann.Number: base}))
+	ann.LastSeen = base
+	version("stored, replaced and seen", false)
 	s.must(s.DeleteSession(ctx, all[2].Hash))
+	version("ended", true)
 	s.must(s.DeleteSession(ctx, all[2].Hash))
+	version("ended that had ended", false)
 	there("ended", all[0], all[1], all[3])
 	if err := s.ReplaceSession(ctx, all[2]); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("replacing a session that has ended: %v, want ErrNotFound", err)
@@ -270,6 +286,7 @@ func testSessions(t *testing.T, open opener) {
 	n, err := s.DeleteSessionsOf(ctx, ann.Number, base.Add(time.Minute))
 	s.must(err)
 	s.same("ended everywhere", int64(2), n)
+	version("ended everywhere", true)
 	there("of another person", all[3])
 	ann.SignedOutAt = base.Add(time.Minute)
 	found, err := s.PersonByNumber(ctx, ann.Number)
@@ -278,6 +295,24 @@ func testSessions(t *testing.T, open opener) {
 	if _, err := s.DeleteSessionsOf(ctx, 1<<40, base); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("signing nobody out: %v, want ErrNotFound", err)
 	}
+	version("signing nobody out", false)
+
+	change := func(change func(*store.Person)) error {
+		_, err := s.ChangePerson(ctx, ann.Number, func(p *store.Person) error { change(p); return nil })
+		return err
+	}
+	if err := change(func(p *store.Person) { p.Role = store.Viewer }); !errors.Is(err, store.ErrLastOperator) {
+		t.Errorf("making the last operator a viewer: %v, want ErrLastOperator", err)
+	}
+	version("a change that is refused", false)
+	s.must(change(func(p *store.Person) { p.PasswordHash = "another" }))
+	version("changing an operator", true)
+	s.must(second(s.PutPerson(ctx, store.Person{Name: "bob", Role: store.Operator, CreatedAt: base})))
+	version("adding a person", false)
+	s.must(change(func(p *store.Person) { p.Role = store.Viewer }))
+	version("making somebody a viewer", true)
+	s.must(change(func(p *store.Person) { p.DisabledAt = base }))
+	version("disabling a viewer", true)
 }
 
 func testVoters(t *testing.T, open opener) {

@@ -58,8 +58,16 @@ INSERT INTO sessions (hash, person, data, expires_at) VALUES (@hash, @person, @d
 -- name: ReplaceSession :many
 UPDATE sessions SET person = @person, data = @data, expires_at = @expires_at WHERE hash = @hash RETURNING person;
 
--- name: DeleteSession :exec
-DELETE FROM sessions WHERE hash = @hash;
+-- name: AccessVersion :one
+SELECT COALESCE((SELECT value::bigint FROM meta WHERE name = 'access_version'), 0)::bigint;
+
+-- name: RaiseAccessVersion :exec
+-- It holds its row's lock until the end, so it comes last in its transaction.
+INSERT INTO meta (name, value) VALUES ('access_version', '1')
+ON CONFLICT (name) DO UPDATE SET value = (meta.value::bigint + 1)::text;
+
+-- name: DeleteSession :many
+DELETE FROM sessions WHERE hash = @hash RETURNING person;
 
 -- name: DeleteSessionsOf :many
 DELETE FROM sessions WHERE person = @person RETURNING person;

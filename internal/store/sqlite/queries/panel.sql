@@ -51,7 +51,14 @@ INSERT INTO sessions (hash, person, data, expires_at) VALUES (?, ?, ?, ?);
 -- name: replaceSession :execrows
 UPDATE sessions SET person = ?, data = ?, expires_at = ? WHERE hash = ?;
 
--- name: deleteSession :exec
+-- name: accessVersion :one
+SELECT CAST(coalesce((SELECT value FROM meta WHERE name = 'access_version'), '0') AS INTEGER);
+
+-- name: raiseAccessVersion :exec
+INSERT INTO meta (name, value) VALUES ('access_version', '1')
+ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(meta.value AS INTEGER) + 1 AS TEXT);
+
+-- name: deleteSession :execrows
 DELETE FROM sessions WHERE hash = ?;
 
 -- name: deleteSessionsOf :execrows
