@@ -56,7 +56,10 @@ func (c *computeCommand) check() error {
 			given++
 		}
 	}
-	if given != 1 {
+	if given > 1 {
+		return usageError{errors.New("ids of NFTs, --collection NAME and --all each say what to compute: give one of them")}
+	}
+	if given == 0 {
 		return usageError{errors.New("say what to compute: ids of NFTs, --collection NAME or --all")}
 	}
 	return nil

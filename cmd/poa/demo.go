@@ -36,6 +36,7 @@ type demoDoc struct {
 	Address     string         `json:"address"`
 	Panel       string         `json:"panel"`      // a link that signs in, for as long as the demo runs
 	ViewerKey   string         `json:"viewer_key"` // keys of this run
+	GatewayKey  string         `json:"voter_gateway_key"`
 	OperatorKey string         `json:"operator_key"`
 	NFTs        int64          `json:"nfts"`
 	Votes       int64          `json:"votes"`
@@ -54,7 +55,11 @@ func (c *demoCommand) Run(ctx context.Context, m *Main) error {
 		if err != nil {
 			return fmt.Errorf("making a folder for the demo: %w", err)
 		}
-		m.config.Database = "sqlite:" + filepath.Join(dir, "poa.db")
+		m.cli.Database = "sqlite:" + filepath.Join(dir, "poa.db")
+		m.config.Database = m.cli.Database
+	}
+	if !m.cli.JSON {
+		m.printf("The database is %s; it stays when the demo ends.\n", m.database())
 	}
 	c.address(m)
 	m.config.Panel.TryIt, m.config.Panel.SampleArt = true, true
@@ -76,7 +81,7 @@ func (c *demoCommand) Run(ctx context.Context, m *Main) error {
 	if err := s.start(ctx); err != nil {
 		return errors.Join(err, s.stop())
 	}
-	if err = c.welcome(ctx, m, s, &doc); err == nil {
+	if err = c.welcome(ctx, m, s, game, &doc); err == nil {
 		err = c.play(ctx, m, s.ledger, game, &doc)
 	}
 	err = errors.Join(err, s.people.Farewell(context.WithoutCancel(ctx)))
@@ -101,12 +106,11 @@ func (c *demoCommand) address(m *Main) {
 	l.Close()
 }
 
-// welcome makes a key for looking and one for operating, and says what there
-// is to see.
-func (c *demoCommand) welcome(ctx context.Context, m *Main, s *service, doc *demoDoc) error {
+// welcome makes a key of each role, and says what there is to see and try.
+func (c *demoCommand) welcome(ctx context.Context, m *Main, s *service, game *sample.Game, doc *demoDoc) error {
 	doc.Address = "http://" + s.listener.Addr().String()
 	run := m.Now().UTC().Format("20060102T150405")
-	for role, key := range map[store.Role]*string{store.Viewer: &doc.ViewerKey, store.Operator: &doc.OperatorKey} {
+	for role, key := range map[store.Role]*string{store.Viewer: &doc.ViewerKey, store.VoterGateway: &doc.GatewayKey, store.Operator: &doc.OperatorKey} {
 		secret, hash := access.NewKey()
 		k := store.Key{Name: "demo-" + string(role) + "-" + run, Role: role, Hash: hash, CreatedAt: m.Now().UTC().Truncate(time.Microsecond), CreatedBy: who}
 		if _, err := m.service().PutKey(ctx, k); err != nil {
@@ -123,12 +127,27 @@ func (c *demoCommand) welcome(ctx context.Context, m *Main, s *service, doc *dem
 		return m.printLine(doc)
 	}
 	m.printf("%s is ready and served at %s\n\n", doc.Database, doc.Address)
-	m.printf("  panel         %s\n", doc.Panel)
-	m.printf("  API docs      %s/api/v1/docs\n", doc.Address)
-	m.printf("  viewer key    %s\n  operator key  %s\n\n", doc.ViewerKey, doc.OperatorKey)
+	m.printf("  panel              %s\n", doc.Panel)
+	m.printf("  API docs           %s/api/v1/docs\n", doc.Address)
+	m.printf("  viewer key         %s\n  voter-gateway key  %s\n  operator key       %s\n\n", doc.ViewerKey, doc.GatewayKey, doc.OperatorKey)
+	m.printf("See who leads, and cast a super vote:\n\n")
 	m.printf("  curl -H 'Authorization: Bearer %s' %s/api/v1/leaderboard\n\n", doc.ViewerKey, doc.Address)
+	m.printf("  curl -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' \\\n    -d %s %s/api/v1/votes\n\n",
+		doc.GatewayKey, quoted(exampleVote(game, run)), doc.Address)
 	m.printf("People go on voting, %s a second. What triggers:\n", strconv.FormatFloat(c.Rate, 'g', -1, 64))
 	return nil
+}
+
+// exampleVote is a super vote between the game's first two NFTs, as the API
+// takes it, with a key of this run.
+func exampleVote(game *sample.Game, run string) string {
+	var ids []string
+	for nft := range game.NFTs() {
+		if ids = append(ids, nft.ID); len(ids) == 2 {
+			break
+		}
+	}
+	return fmt.Sprintf(`{"key": "curl-%s", "voter": "me", "kind": "matchup", "a": %q, "b": %q, "outcome": "a", "super": true}`, run, ids[0], ids[1])
 }
 
 // play lets the live voters vote until ctx or the demo's time ends.
@@ -265,6 +284,6 @@ func (d *demoDoc) print(ctx context.Context, m *Main) error {
 	}
 	m.printf("\n%s live; computed at once: %s\n", plural(int64(d.Live), "vote"), strings.Join(reasons, ", "))
 	m.printf("%s with %s: %s scored, %s waiting for the next batch\n", plural(d.NFTs, "NFT"), plural(d.Votes, "vote"), grouped(d.Scored), grouped(d.Ready))
-	m.printf("look around: poa --database %s top\n", d.Database)
+	m.printf("look around: %s\n", m.line("top"))
 	return nil
 }

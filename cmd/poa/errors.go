@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
+	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"poa/internal/config"
+	"poa/internal/importer"
 	"poa/internal/ledger"
 	"poa/internal/store"
 )
@@ -63,7 +66,7 @@ func (m *Main) report(ctx context.Context, err error) int {
 		}
 		err = errInterrupted
 	}
-	message, hint := err.Error(), m.hint(err)
+	message, hint := gathered(err.Error()), m.hint(err)
 	if m.cli.JSON {
 		m.reportJSON(err, message, hint)
 		return code
@@ -72,6 +75,31 @@ func (m *Main) report(ctx context.Context, err error) int {
 	fmt.Fprintf(m.errs, "%s %s\n", label, clean(message, '\n'))
 	fmt.Fprintf(m.errs, "%s %s\n", m.style(m.Stderr, bold, "try:"), clean(hint, '\n'))
 	return code
+}
+
+// gathered puts the lines that a driver sets off by a tab behind the one they
+// belong to, each once: PostgreSQL's lists every attempt to connect.
+func gathered(message string) string {
+	var b strings.Builder
+	seen := map[string]bool{}
+	for i, line := range strings.Split(message, "\n") {
+		detail, setOff := strings.CutPrefix(line, "\t")
+		switch {
+		case !setOff && i > 0:
+			b.WriteString("\n" + line)
+		case !setOff:
+			b.WriteString(line)
+		case seen[detail]:
+		case len(seen) > 0:
+			b.WriteString("; " + detail)
+		default:
+			b.WriteString(" " + detail)
+		}
+		if setOff {
+			seen[detail] = true
+		}
+	}
+	return b.String()
 }
 
 func (m *Main) reportJSON(err error, message, hint string) {
@@ -127,6 +155,9 @@ func (m *Main) hint(err error) string {
 	if m.onSQLite() && errors.Is(err, store.ErrUnavailable) {
 		return "check that the database's folder exists and may be written, that the file is an SQLite database, and that the disk is not full"
 	}
+	if misfit := (*importer.Misfit)(nil); errors.As(err, &misfit) {
+		return misfitHint(misfit)
+	}
 	for _, h := range hints {
 		if errors.Is(err, h.err) {
 			return h.hint
@@ -154,6 +185,7 @@ var hints = [...]struct {
 	{store.ErrContention, "run it again in a moment; other programs use the database heavily"},
 	{store.ErrNotFound, "check the name; `poa collections` and `poa top` show what there is"},
 	{ledger.ErrBusy, "run it again in a moment"},
+	{syscall.EISDIR, "name a file; that is a directory"},
 	{fs.ErrNotExist, "check the path; relative ones start at the current directory"},
 	{fs.ErrPermission, "check that you may read and write that path"},
 	{os.ErrDeadlineExceeded, unreachable},
@@ -173,6 +205,13 @@ var postgresHints = map[string]string{
 	"42501": "grant the user the rights to use, and for poa migrate to create, tables in the database",
 	"53300": "the server has no connection left: raise max_connections or stop other programs",
 	"57P03": "the server is starting or stopping: run it again in a moment",
+}
+
+func misfitHint(m *importer.Misfit) string {
+	if m.Columns {
+		return "name the column of a field with --map FIELD=COLUMN, and say with --kind votes or --kind nfts what the file holds: poa import --help"
+	}
+	return "give a CSV file with a header, or one of a JSON object a line, gzipped or not: poa import --help"
 }
 
 func refusalHint(e *ledger.Error) string {

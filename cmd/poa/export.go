@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -27,10 +28,21 @@ func (c *exportCommand) check(asJSON bool) (exporter.Table, exporter.Format, err
 		return "", "", fmt.Errorf("--format must be csv or jsonl, is %q", c.Format)
 	case strings.HasSuffix(strings.TrimSuffix(c.Output, ".gz"), ".jsonl"), asJSON && c.Output == "":
 		format = exporter.JSONL
+	case !namesFormat(c.Output):
+		return "", "", fmt.Errorf("--output %s: its name tells neither CSV nor JSONL; end it in .csv or .jsonl, or give --format", c.Output)
 	default:
 		format = exporter.CSV
 	}
 	return table, format, nil
+}
+
+// namesFormat reports whether a file's name can be that of a CSV file.
+func namesFormat(path string) bool {
+	switch filepath.Ext(strings.TrimSuffix(path, ".gz")) {
+	case "", ".", ".csv", ".txt":
+		return true
+	}
+	return false
 }
 
 func (c *exportCommand) Run(ctx context.Context, m *Main) error {

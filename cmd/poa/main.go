@@ -25,7 +25,7 @@ func main() {
 	// A write beyond a limit of the file's size then fails like one on a full
 	// disk, instead of ending the program.
 	signal.Ignore(syscall.SIGXFSZ)
-	m := &Main{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.Environ(), Args: os.Args[1:], Now: time.Now}
+	m := &Main{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.Environ(), Program: os.Args[0], Args: os.Args[1:], Now: time.Now}
 	os.Exit(m.Run(ctx))
 }
 
@@ -41,6 +41,7 @@ type Main struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Env            []string // KEY=value
+	Program        string   // as it was called, "" for poa
 	Args           []string // without the program's name
 	Now            func() time.Time
 
@@ -124,7 +125,7 @@ func (m *Main) ParseFlags(args []string) (func(context.Context) error, error) {
 		if wrong := (*kong.ParseError)(nil); errors.As(err, &wrong) {
 			m.command = chosen(wrong.Context)
 		}
-		return nil, usageError{err}
+		return nil, usageError{misparsed{err}}
 	}
 	m.command = chosen(parsed)
 	m.log = slog.New(slog.DiscardHandler)
@@ -137,6 +138,20 @@ func (m *Main) ParseFlags(args []string) (func(context.Context) error, error) {
 		parsed.BindTo(ctx, (*context.Context)(nil))
 		return parsed.Run(m)
 	}, nil
+}
+
+// misparsed is an error of the parser without what it advises on numbers: where
+// one that is negative is not understood, it is not allowed either.
+type misparsed struct{ error }
+
+func (e misparsed) Unwrap() error { return e.error }
+
+func (e misparsed) Error() string {
+	message, advice, _ := strings.Cut(e.error.Error(), "; perhaps try ")
+	if advice == "" || strings.Contains(message, "expected string") {
+		return e.error.Error()
+	}
+	return strings.TrimSuffix(message, " (short flag)")
 }
 
 // chosen returns the command a line names as far as it could be read.

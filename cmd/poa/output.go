@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -162,7 +164,7 @@ func shorten(s string, width int) string {
 }
 
 // clean replaces what is not printable, so that text from a database cannot
-// steer a terminal. The characters in allow stay.
+// steer a terminal; a tab becomes a space. The characters in allow stay.
 func clean(s string, allow ...rune) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
@@ -173,8 +175,36 @@ func clean(s string, allow ...rune) string {
 				return r
 			}
 		}
+		if r == '\t' {
+			return ' '
+		}
 		return '\uFFFD'
 	}, s)
+}
+
+// plain is text that a shell takes as it is.
+var plain = regexp.MustCompile(`^[A-Za-z0-9_./:@%+,=-]+$`)
+
+// quoted writes text as one word of a shell.
+func quoted(text string) string {
+	if plain.MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+// line returns a command line that does more with the database in use, with the
+// program named as it was called.
+func (m *Main) line(args ...string) string {
+	words := []string{cmp.Or(m.Program, "poa")}
+	if m.cli.Database != "" {
+		words = append(words, "--database", m.database().String())
+	}
+	words = append(words, args...)
+	for i, word := range words {
+		words[i] = quoted(word)
+	}
+	return strings.Join(words, " ")
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

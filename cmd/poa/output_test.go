@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +46,60 @@ func TestTable(t *testing.T) {
 				t.Errorf("table (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestGathered(t *testing.T) {
+	for name, test := range map[string]struct{ message, want string }{
+		"one line":        {"no such file", "no such file"},
+		"lines of ours":   {"invalid settings:\n  a: b\n  a: b", "invalid settings:\n  a: b\n  a: b"},
+		"one attempt":     {"failed to connect:\n\thost 1: refused", "failed to connect: host 1: refused"},
+		"the same twice":  {"failed to connect:\n\thost 1: refused\n\thost 1: refused", "failed to connect: host 1: refused"},
+		"two hosts":       {"failed to connect:\n\thost 1: refused\n\thost 2: refused", "failed to connect: host 1: refused; host 2: refused"},
+		"and what follow": {"failed:\n\thost 1: refused\nclosing", "failed: host 1: refused\nclosing"},
+	} {
+		if got := gathered(test.message); got != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+	}
+	if got := clean("a\tb\x00c\nd", '\n'); got != "a b\uFFFDc\nd" {
+		t.Errorf("clean: %q", got)
+	}
+}
+
+func TestLine(t *testing.T) {
+	m := &Main{}
+	if got := m.line("top"); got != "poa top" {
+		t.Errorf("called by an unknown name: %s", got)
+	}
+	m = &Main{Program: "bin/poa", Stderr: io.Discard, Args: []string{"--database", "it's.db", "version"}}
+	m.errs = &redactor{w: m.Stderr}
+	m.cli.Database = "it's.db"
+	if err := m.configure(); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := m.line("score", "a b"), `bin/poa --database 'sqlite:it'\''s.db' score 'a b'`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+func TestNotListening(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for address, want := range map[string]string{
+		taken.Addr().String(): "stop what uses that address",
+		"127.0.0.1:99999":     "a port up to 65535",
+	} {
+		_, err := net.Listen("tcp", address)
+		if err == nil {
+			t.Fatalf("%s can be listened on", address)
+		}
+		if hint := (&Main{}).hint(notListening(err)); !strings.Contains(hint, want) {
+			t.Errorf("%s: %s", address, hint)
+		}
 	}
 }
 

@@ -41,6 +41,10 @@ func TestReadme(t *testing.T) {
 			if !regexp.MustCompile(`(?m)^` + args[1] + `:.*##`).Match(makefile) {
 				t.Errorf("the Makefile has no target %s", args[1])
 			}
+		case args[0] == "export": // so that a shell finds what make build makes
+			if line != `export PATH="$PWD/bin:$PATH"` || !strings.Contains(string(makefile), "-o bin/poa ./cmd/poa") {
+				t.Errorf("%q does not lead to what the Makefile builds", line)
+			}
 		case args[0] == "poa":
 			commands++
 			readmeRun(t, args[1:])

@@ -92,7 +92,7 @@ func (d *sampleDoc) print(ctx context.Context, m *Main) error {
 		return fmt.Errorf("reading the top score: %w", err)
 	}
 	if len(top) > 0 {
-		m.printf("next: poa top, poa score %s, poa verify\n", top[0].NFT.ID)
+		m.printf("next: %s\n      %s\n      %s\n", m.line("top"), m.line("score", top[0].NFT.ID), m.line("verify"))
 	}
 	return nil
 }

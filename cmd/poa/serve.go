@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -311,6 +313,18 @@ func profiler() http.Handler {
 	return mux
 }
 
+// notListening says what to try where an address cannot be listened on.
+func notListening(err error) error {
+	hint := "give an address of this machine and a port up to 65535: poa serve --listen 127.0.0.1:8081"
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		hint = "stop what uses that address, or give another one: poa serve --listen 127.0.0.1:8081"
+	case errors.Is(err, fs.ErrPermission):
+		hint = "give a port from 1024 on, which everybody may use: poa serve --listen 127.0.0.1:8081"
+	}
+	return withHint(fmt.Errorf("listening: %w", err), "%s", hint)
+}
+
 // start starts what runs beside requests, then listens.
 func (s *service) start(ctx context.Context) error {
 	s.settings.Start()
@@ -332,7 +346,7 @@ func (s *service) start(ctx context.Context) error {
 	for i, server := range s.http {
 		l, err := net.Listen("tcp", server.Addr)
 		if err != nil {
-			return withHint(fmt.Errorf("listening: %w", err), "stop what uses that address, or give another one: poa serve --listen 127.0.0.1:8081")
+			return notListening(err)
 		}
 		if i == 0 {
 			s.listener = l

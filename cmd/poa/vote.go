@@ -12,21 +12,28 @@ import (
 )
 
 type voteCommand struct {
-	Voter   string    `required:"" placeholder:"ID" help:"Who votes."`
-	A       string    `required:"" name:"a" placeholder:"NFT" help:"The NFT, or the first NFT of a matchup."`
-	B       string    `name:"b" placeholder:"NFT" help:"The second NFT of a matchup."`
-	Outcome string    `placeholder:"a|b|tie|none" xor:"kind" help:"A matchup, and who won: a, b, tie or none."`
-	Super   bool      `help:"The matchup is a super vote."`
-	Slider  *float64  `placeholder:"0-100" xor:"kind" help:"A slider rating."`
-	Fire    bool      `xor:"kind" help:"A FIRE."`
-	Unfire  bool      `xor:"kind" help:"The withdrawal of a FIRE."`
-	Key     string    `placeholder:"KEY" help:"The vote's own key: the same key counts once. [random, and printed]"`
-	CastAt  time.Time `placeholder:"TIME" help:"When it was cast, such as 2026-01-31T18:30:00Z. [now]"`
+	Voter   string   `required:"" placeholder:"ID" help:"Who votes."`
+	A       string   `required:"" name:"a" placeholder:"NFT" help:"The NFT, or the first NFT of a matchup."`
+	B       string   `name:"b" placeholder:"NFT" help:"The second NFT of a matchup."`
+	Outcome string   `placeholder:"a|b|tie|none" xor:"kind" help:"A matchup, and who won: a, b, tie or none."`
+	Super   bool     `help:"The matchup is a super vote."`
+	Slider  *float64 `placeholder:"0-100" xor:"kind" help:"A slider rating."`
+	Fire    bool     `xor:"kind" help:"A FIRE."`
+	Unfire  bool     `xor:"kind" help:"The withdrawal of a FIRE."`
+	Key     string   `placeholder:"KEY" help:"The vote's own key: the same key counts once. [random, and printed]"`
+	CastAt  string   `placeholder:"TIME" help:"When it was cast, such as 2026-01-31T18:30:00Z. [now]"`
 }
 
 // vote returns the vote that the flags say.
 func (c *voteCommand) vote() (ledger.Vote, error) {
-	v := ledger.Vote{Key: c.Key, Voter: c.Voter, A: c.A, B: c.B, Vote: scoring.Vote{Super: c.Super, CastAt: c.CastAt}}
+	v := ledger.Vote{Key: c.Key, Voter: c.Voter, A: c.A, B: c.B, Vote: scoring.Vote{Super: c.Super}}
+	if c.CastAt != "" {
+		at, err := time.Parse(time.RFC3339, c.CastAt)
+		if err != nil {
+			return v, fmt.Errorf("--cast-at must be a time with its zone, such as 2026-01-31T18:30:00Z, is %q", c.CastAt)
+		}
+		v.CastAt = at
+	}
 	switch {
 	case c.Outcome != "":
 		v.Kind = scoring.Matchup

@@ -124,10 +124,11 @@ func configuration(version string) huma.Config {
 	c := huma.DefaultConfig("poa", version)
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
 	c.CreateHooks = nil // no $schema fields
+	c.Transformers = []huma.Transformer{complete}
 	c.RejectUnknownQueryParameters = true
 	c.Info.Description = "Proof-of-Aesthetic scores of NFTs, kept fresh while people vote.\n\n" +
 		"Ids are your own text and may hold any character: percent-encode them in paths (contract/1 is contract%2F1).\n" +
-		"Every error is a problem (RFC 9457); its type names the reason, errors[].location the place in the request."
+		"Every error is a problem (RFC 9457); its type names the reason, errors[].location the place in the request, instance the request in the log."
 	c.Formats = map[string]huma.Format{"application/json": jsonFormat, "json": jsonFormat}
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"key": {Type: "http", Scheme: "bearer", Description: "An API key: poa key create --role ROLE --name NAME"},

@@ -42,7 +42,11 @@ func decodeVote(text []byte) (ledger.Vote, error) {
 	v := ledger.Vote{Key: doc.Key, Voter: doc.Voter, A: doc.A, B: value(doc.B), Vote: scoring.Vote{Super: value(doc.Super), Value: value(doc.Value)}}
 	kind, ok := scoring.ParseKind(doc.Kind)
 	if !ok {
-		return v, &ledger.Error{Code: ledger.CodeKind, Field: "kind", Message: "must be matchup, slider, fire or unfire"}
+		message := "must be matchup, slider, fire or unfire"
+		if doc.Kind == "super" {
+			message += `; a super vote is a matchup with "super": true`
+		}
+		return v, &ledger.Error{Code: ledger.CodeKind, Field: "kind", Message: message}
 	}
 	v.Kind = kind
 	if doc.Outcome != nil {
@@ -192,8 +196,7 @@ func mediaTypeOf(contentType string) string {
 }
 
 func unsupported(contentType, want string) error {
-	return &huma.ErrorModel{
-		Title: http.StatusText(http.StatusUnsupportedMediaType), Status: http.StatusUnsupportedMediaType, Detail: "the body must be " + want,
-		Errors: []*huma.ErrorDetail{{Message: "must be " + want, Location: "header.Content-Type", Value: contentType}},
-	}
+	p := statusProblem(http.StatusUnsupportedMediaType, "the body must be "+want+", as its Content-Type must say")
+	p.Errors = []*huma.ErrorDetail{{Message: "must be " + want, Location: "header.Content-Type", Value: contentType}}
+	return p
 }

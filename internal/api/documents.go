@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -104,6 +105,7 @@ type bodyView struct {
 
 type fieldView struct {
 	Name, Type, Doc string
+	Range           string
 	Required        bool
 	Depth           int
 }
@@ -140,7 +142,7 @@ func renderPage(doc *huma.OpenAPI) ([]byte, error) {
 		view.Codes = append(view.Codes, codeView{string(code), m.status})
 	}
 	slices.SortFunc(view.Codes, func(a, b codeView) int { return strings.Compare(a.Code, b.Code) })
-	page, err := template.New("page.html").Funcs(template.FuncMap{"typeOf": typeOf}).ParseFS(pageFiles, "page/page.html")
+	page, err := template.New("page.html").Funcs(template.FuncMap{"typeOf": typeOf, "rangeOf": rangeOf}).ParseFS(pageFiles, "page/page.html")
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +198,7 @@ func fields(doc *huma.OpenAPI, s *huma.Schema, depth int) []fieldView {
 	var list []fieldView
 	for _, name := range sortedKeys(s.Properties) {
 		p := s.Properties[name]
-		list = append(list, fieldView{Name: name, Type: typeOf(p), Doc: p.Description, Required: slices.Contains(s.Required, name), Depth: depth})
+		list = append(list, fieldView{Name: name, Type: typeOf(p), Doc: p.Description, Range: rangeOf(p), Required: slices.Contains(s.Required, name), Depth: depth})
 		list = append(list, fields(doc, p, depth+1)...)
 	}
 	return list
@@ -223,6 +225,31 @@ func typeOf(s *huma.Schema) string {
 		return "any"
 	}
 	return s.Type
+}
+
+// rangeOf says within which bounds a value is and what stands where it is left
+// out, "" where there is nothing to say.
+func rangeOf(s *huma.Schema) string {
+	if s == nil {
+		return ""
+	}
+	var parts []string
+	number := func(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
+	switch {
+	case s.Minimum != nil && s.Maximum != nil:
+		parts = append(parts, "from "+number(*s.Minimum)+" to "+number(*s.Maximum))
+	case s.Minimum != nil:
+		parts = append(parts, "at least "+number(*s.Minimum))
+	case s.Maximum != nil:
+		parts = append(parts, "at most "+number(*s.Maximum))
+	}
+	if s.MaxLength != nil {
+		parts = append(parts, fmt.Sprintf("at most %d characters", *s.MaxLength))
+	}
+	if s.Default != nil {
+		parts = append(parts, fmt.Sprintf("%v where it is left out", s.Default))
+	}
+	return strings.Join(parts, "; ")
 }
 
 func paragraphs(text string) []string {

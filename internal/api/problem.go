@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -17,7 +18,7 @@ import (
 	"poa/internal/store"
 )
 
-// problemType begins the type of every problem that has a code of ours.
+// problemType begins the type of every problem; its code follows.
 const problemType = "urn:poa:problem:"
 
 // Codes of problems beside those of package ledger.
@@ -37,6 +38,12 @@ const (
 	codeUnavailable  ledger.Code = "database_unavailable"
 	codeTimeout      ledger.Code = "timeout"
 	codeState        ledger.Code = "wrong_state"
+	codePath         ledger.Code = "path_unknown"
+	codeMethod       ledger.Code = "method_not_allowed"
+	codeTooLarge     ledger.Code = "body_too_large"
+	codeMediaType    ledger.Code = "media_type_unsupported"
+	codeSlowBody     ledger.Code = "body_too_slow"
+	codeInvalid      ledger.Code = "invalid_request"
 )
 
 // mapping says how an error is told.
@@ -79,6 +86,25 @@ var byCode = map[ledger.Code]mapping{
 	codeUnavailable:  {http.StatusServiceUnavailable, 5 * time.Second},
 	codeTimeout:      {http.StatusServiceUnavailable, time.Second},
 	codeState:        {http.StatusConflict, 0},
+	codePath:         {http.StatusNotFound, 0},
+	codeMethod:       {http.StatusMethodNotAllowed, 0},
+	codeTooLarge:     {http.StatusRequestEntityTooLarge, 0},
+	codeMediaType:    {http.StatusUnsupportedMediaType, 0},
+	codeSlowBody:     {http.StatusRequestTimeout, 0},
+	codeInvalid:      {http.StatusUnprocessableEntity, 0},
+}
+
+// byStatus are the codes of what is refused before a handler sees it: a path or
+// method that nobody serves, and a request that does not fit its description.
+var byStatus = map[int]ledger.Code{
+	http.StatusBadRequest:            codeMalformed,
+	http.StatusNotFound:              codePath,
+	http.StatusMethodNotAllowed:      codeMethod,
+	http.StatusRequestTimeout:        codeSlowBody,
+	http.StatusRequestEntityTooLarge: codeTooLarge,
+	http.StatusUnsupportedMediaType:  codeMediaType,
+	http.StatusUnprocessableEntity:   codeInvalid,
+	http.StatusInternalServerError:   ledger.CodeInternal,
 }
 
 // known are errors without a code, with theirs and what is said about them.
@@ -117,14 +143,16 @@ func notFound(what, id string) error {
 // problemOf returns the problem that tells err, and after how long trying again
 // makes sense. It is false for an error that nobody outside is to see.
 func problemOf(err error) (p *huma.ErrorModel, retry time.Duration, ok bool) {
-	tell := func(code ledger.Code, location, detail string) (*huma.ErrorModel, time.Duration, bool) {
+	// A field is named in the detail too, which may be all that people see.
+	tell := func(code ledger.Code, location, message string) (*huma.ErrorModel, time.Duration, bool) {
 		m, known := byCode[code]
 		if !known {
 			return internalProblem(), 0, false
 		}
-		p := &huma.ErrorModel{Type: problemType + string(code), Title: http.StatusText(m.status), Status: m.status, Detail: detail}
+		p := &huma.ErrorModel{Type: problemType + string(code), Title: http.StatusText(m.status), Status: m.status, Detail: message}
 		if location != "" {
-			p.Errors = []*huma.ErrorDetail{{Message: detail, Location: location}}
+			p.Errors = []*huma.ErrorDetail{{Message: message, Location: location}}
+			p.Detail = located(location, message)
 		}
 		return p, m.retry, code != ledger.CodeInternal
 	}
@@ -187,9 +215,62 @@ func internalProblem() *huma.ErrorModel {
 	}
 }
 
-// status is the problem of a plain HTTP status.
+// located says what is wrong with which field, as people name it.
+func located(location, message string) string {
+	_, field, within := strings.Cut(location, ".")
+	if !within || field == "" {
+		return message
+	}
+	return field + ": " + message
+}
+
+// statusProblem is the problem of a plain HTTP status.
 func statusProblem(status int, detail string) *huma.ErrorModel {
-	return &huma.ErrorModel{Title: http.StatusText(status), Status: status, Detail: detail}
+	p := &huma.ErrorModel{Title: http.StatusText(status), Status: status, Detail: detail}
+	if code, ok := byStatus[status]; ok {
+		p.Type = problemType + string(code)
+	}
+	return p
+}
+
+// complete gives the problems that the framework makes, which know no code, the
+// type and words of ours, and every problem its instance.
+func complete(ctx huma.Context, _ string, body any) (any, error) {
+	p, ok := body.(*huma.ErrorModel)
+	if !ok {
+		return body, nil
+	}
+	told := *p
+	if told.Type == "" {
+		told.Type = statusProblem(p.Status, "").Type
+		switch {
+		case p.Status == http.StatusRequestEntityTooLarge:
+			told.Detail = fmt.Sprintf("the body must be at most %d bytes; send less at a time", ctx.Operation().MaxBodyBytes)
+		case p.Status == http.StatusUnsupportedMediaType:
+			told.Detail = "the body must be application/json, as its Content-Type must say"
+		case p.Status == http.StatusBadRequest && len(p.Errors) == 0 && p.Detail == noBody:
+			told.Detail = "the request needs a body: a JSON object as the documentation of the operation shows"
+		case len(p.Errors) == 1:
+			told.Detail = located(p.Errors[0].Location, p.Errors[0].Message)
+		case len(p.Errors) > 1:
+			told.Detail = "the request does not fit what the operation takes; each problem is listed"
+		}
+	}
+	if told.Instance == "" {
+		told.Instance = instanceOf(requestOf(ctx.Context()).id)
+	}
+	return &told, nil
+}
+
+// noBody is what the framework says where a body is missing.
+const noBody = "request body is required"
+
+// instanceOf names a request, "" for one without an id.
+func instanceOf(id string) string {
+	if id == "" {
+		return ""
+	}
+	return "urn:poa:request:" + id
 }
 
 // problem turns an error of a handler into the one that is answered, and logs
@@ -204,7 +285,7 @@ func (s *server) problem(ctx context.Context, err error) error {
 	} else if p.Status >= http.StatusInternalServerError {
 		s.Log.Warn("a request could not be served now", "request", requestOf(ctx).id, "err", err)
 	}
-	p.Instance = "urn:poa:request:" + requestOf(ctx).id
+	p.Instance = instanceOf(requestOf(ctx).id)
 	if headers := problemHeaders(p.Status, retry); len(headers) > 0 {
 		return huma.ErrorWithHeaders(p, headers)
 	}
@@ -240,8 +321,13 @@ func Tell(err error) (status int, detail string, told bool) {
 	return p.Status, p.Detail, told
 }
 
+// writeProblem answers with a problem whose instance is the request that Outer
+// has named in the answer's head.
 func writeProblem(w http.ResponseWriter, p *huma.ErrorModel) {
 	h := w.Header()
+	if p.Instance == "" {
+		p.Instance = instanceOf(h.Get("X-Request-Id"))
+	}
 	h.Del("Content-Length")
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")

@@ -101,7 +101,7 @@ func TestWhatNobodyServes(t *testing.T) {
 		method, path string
 		status       int
 		allow        string
-	}{
+	}{ // the type is path_unknown or method_not_allowed
 		{"GET", "/api/v1/nothing", 404, ""},
 		{"GET", "/api/v1/", 404, ""},
 		{"GET", "/api/v1/nfts//score", 404, ""},
@@ -113,9 +113,48 @@ func TestWhatNobodyServes(t *testing.T) {
 	} {
 		r := s.request(c.method, c.path, s.keys[store.Operator], "", "")
 		p := read[problem](t, r)
-		if r.StatusCode != c.status || p.Status != c.status || r.Header.Get("Allow") != c.allow || r.Header.Get("Content-Type") != "application/problem+json" {
+		code := map[int]string{404: "path_unknown", 405: "method_not_allowed"}[c.status]
+		if r.StatusCode != c.status || p.Status != c.status || r.Header.Get("Allow") != c.allow || r.Header.Get("Content-Type") != "application/problem+json" ||
+			p.Type != "urn:poa:problem:"+code || p.Instance != "urn:poa:request:"+r.Header.Get("X-Request-Id") {
 			t.Errorf("%s %s: %d, allow %q, %+v", c.method, c.path, r.StatusCode, r.Header.Get("Allow"), p)
 		}
+	}
+}
+
+// TestWhatDoesNotFit sees that a request that no handler gets to see is told
+// like any other problem: with a code, its request, and words for people.
+func TestWhatDoesNotFit(t *testing.T) {
+	s := start(t)
+	for _, c := range []struct {
+		name, method, path, contentType, body string
+		status                                int
+		code, detail                          string
+	}{
+		{"body too large", "POST", "/votes", "application/json", strings.Repeat(" ", 64<<10+1), 413, "body_too_large", "the body must be at most 65536 bytes"},
+		{"many votes too large", "POST", "/votes/batch", "application/json", strings.Repeat(" ", 8<<20+1), 413, "body_too_large", "the body must be at most 8388608 bytes"},
+		{"a vote that is no JSON", "POST", "/votes", "text/csv", "a,b", 415, "media_type_unsupported", "the body must be application/json"},
+		{"a change that is no JSON", "PATCH", "/settings", "text/csv", "a,b", 415, "media_type_unsupported", "the body must be application/json"},
+		{"no vote", "POST", "/votes", "application/json", "", 400, "malformed", "the request needs a body"},
+		{"no change", "PATCH", "/settings", "application/json", "", 400, "malformed", "the request needs a body"},
+		{"broken JSON", "PATCH", "/settings", "application/json", "{", 400, "malformed", ""},
+		{"limit too high", "GET", "/nfts?limit=1000", "", "", 422, "invalid_request", "limit: expected number <= 200"},
+		{"no number", "GET", "/runs/one", "", "", 422, "invalid_request", "number: "},
+		{"unknown parameter", "GET", "/nfts?colour=red", "", "", 422, "invalid_request", "colour: "},
+		{"two things", "GET", "/nfts?limit=0&no_collection=perhaps", "", "", 422, "invalid_request", "the request does not fit what the operation takes; each problem is listed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s.t = t
+			role := store.Operator
+			if strings.HasPrefix(c.path, "/votes") {
+				role = store.VoterGateway
+			}
+			r := s.request(c.method, c.path, s.keys[role], c.contentType, c.body)
+			p := read[problem](t, r)
+			if r.StatusCode != c.status || p.Status != c.status || p.Type != "urn:poa:problem:"+c.code || !strings.HasPrefix(p.Detail, c.detail) ||
+				p.Instance != "urn:poa:request:"+r.Header.Get("X-Request-Id") {
+				t.Errorf("%d %s", r.StatusCode, r.body)
+			}
+		})
 	}
 }
 
@@ -246,6 +285,9 @@ func TestPage(t *testing.T) {
 				t.Errorf("the page lacks %s %s", op.OperationID, path)
 			}
 		}
+	}
+	if !strings.Contains(page, "Entries of a page (from 1 to 200; 50 where it is left out)") {
+		t.Error("the page does not say how many entries a page has")
 	}
 	for _, no := range []string{"<script", "http://", "https://", "style="} {
 		if strings.Contains(page, no) {

@@ -3,6 +3,7 @@ package api_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"poa/internal/store"
@@ -62,6 +63,7 @@ func TestRefusedVotes(t *testing.T) {
 		{"NUL", `{"key":"\u0000",` + matchup + `}`, 422, "invalid_text", "body.key"},
 		{"no key", `{` + matchup + `}`, 422, "empty", "body.key"},
 		{"no kind", `{"key":"k","voter":"ann","a":"c/1"}`, 422, "invalid_kind", "body.kind"},
+		{"super as a kind", `{"key":"k","voter":"ann","kind":"super","a":"c/1","b":"c/2","outcome":"a"}`, 422, "invalid_kind", "body.kind"},
 		{"no such outcome", `{"key":"k","voter":"ann","kind":"matchup","a":"c/1","b":"c/2","outcome":"A"}`, 422, "invalid_outcome", "body.outcome"},
 		{"no outcome", `{"key":"k","voter":"ann","kind":"matchup","a":"c/1","b":"c/2"}`, 422, "invalid_outcome", "body.outcome"},
 		{"against itself", `{"key":"k","voter":"ann","kind":"matchup","a":"c/1","b":"c/1","outcome":"a"}`, 422, "same_nft", "body.b"},
@@ -82,8 +84,11 @@ func TestRefusedVotes(t *testing.T) {
 			if len(p.Errors) > 0 {
 				location = p.Errors[0].Location
 			}
-			if r.StatusCode != c.status || p.Status != c.status || p.Type != "urn:poa:problem:"+c.code && c.body != "" || location != c.location {
+			if r.StatusCode != c.status || p.Status != c.status || p.Type != "urn:poa:problem:"+c.code || location != c.location {
 				t.Errorf("got %d %s at %q, want %d %s at %q\n%s", r.StatusCode, p.Type, location, c.status, c.code, c.location, r.body)
+			}
+			if _, field, _ := strings.Cut(c.location, "."); field != "" && !strings.HasPrefix(p.Detail, field+": ") {
+				t.Errorf("the detail %q does not name %s", p.Detail, field)
 			}
 			if got := r.Header.Get("Content-Type"); got != "application/problem+json" {
 				t.Errorf("content type %q", got)

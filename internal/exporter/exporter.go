@@ -17,6 +17,7 @@ import (
 	"math"
 	"os"
 	"strings"
+	"syscall"
 
 	"poa/internal/scoring"
 	"poa/internal/store"
@@ -81,6 +82,9 @@ func Write(ctx context.Context, st store.Store, w io.Writer, t Table, f Format) 
 // appears, or replaces an older one, only when it is complete; until then it is
 // written beside it, with .partial behind its name.
 func File(ctx context.Context, st store.Store, path string, t Table, f Format) (int64, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return 0, &os.PathError{Op: "export to", Path: path, Err: syscall.EISDIR}
+	}
 	partial := path + ".partial"
 	file, err := os.Create(partial)
 	if err != nil {
@@ -90,10 +94,13 @@ func File(ctx context.Context, st store.Store, path string, t Table, f Format) (
 	if err == nil {
 		err = file.Sync()
 	}
-	if err = errors.Join(err, file.Close()); err != nil {
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = os.Rename(partial, path)
+	}
+	if err != nil {
 		return rows, errors.Join(err, os.Remove(partial))
 	}
-	return rows, os.Rename(partial, path)
+	return rows, nil
 }
 
 func writeFile(ctx context.Context, st store.Store, w io.Writer, zip bool, t Table, f Format) (int64, error) {

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"poa/internal/ledger"
 )
 
 // Kind is what a file holds.
@@ -111,11 +113,53 @@ type columns struct {
 	fields  []field
 	targets map[string]target // by normalised name
 	mapped  map[string]target // by exact name, for fields that were mapped
+	present []string          // in the file
+}
+
+// Misfit is the error of a file none of whose rows can be imported.
+type Misfit struct {
+	error
+	Columns bool // it has columns, but not those that are needed or mapped
+}
+
+func (m *Misfit) Unwrap() error { return m.error }
+
+func misfit(format string, args ...any) error { return &Misfit{fmt.Errorf(format, args...), false} }
+
+// asWritten returns a refusal that names the file's own column beside the field,
+// where the two have different names.
+func (c *columns) asWritten(err *ledger.Error) *ledger.Error {
+	column := c.holder(err.Field)
+	if column == "" || normalise(column) == normalise(err.Field) {
+		return err
+	}
+	named := *err
+	named.Field = fmt.Sprintf("%s (%s)", column, err.Field)
+	return &named
+}
+
+// holder returns the column that is read for a field first, "" where there is
+// none.
+func (c *columns) holder(field string) (column string) {
+	if field == "" {
+		return ""
+	}
+	best := -1
+	for _, p := range c.present {
+		t := c.target(p)
+		if t.field != noField && c.fields[t.field].name == field && (best < 0 || t.rank < best) {
+			column, best = p, t.rank
+		}
+	}
+	if column == "" && c.kind == Votes && field == voteFields[voteA].name {
+		return c.holder(voteFields[voteNFT].name)
+	}
+	return column
 }
 
 // newColumns checks a mapping of fields to columns, some of those given.
 func newColumns(kind Kind, mapping map[string]string, present []string) (*columns, error) {
-	c := &columns{kind: kind, fields: voteFields, targets: make(map[string]target), mapped: make(map[string]target)}
+	c := &columns{kind: kind, fields: voteFields, targets: make(map[string]target), mapped: make(map[string]target), present: present}
 	if kind == NFTs {
 		c.fields = nftFields
 	}

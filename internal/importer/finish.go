@@ -20,6 +20,9 @@ func (imp *importing) finish(ctx context.Context, c *chunk) error {
 	}
 	s := &imp.summary
 	slices.SortStableFunc(c.rejects, func(a, b reject) int { return cmp.Compare(a.line, b.line) })
+	for i := range c.rejects {
+		c.rejects[i].err = imp.columns.asWritten(c.rejects[i].err)
+	}
 	if err := imp.rejects.write(c.rejects); err != nil {
 		return err
 	}

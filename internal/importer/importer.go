@@ -19,6 +19,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -112,7 +113,7 @@ func File(ctx context.Context, path string, o Options) (Summary, error) {
 		return Summary{}, err
 	}
 	if info.IsDir() {
-		return Summary{}, fmt.Errorf("%s is a directory: name a file", path)
+		return Summary{}, &os.PathError{Op: "import", Path: path, Err: syscall.EISDIR}
 	}
 	size := int64(0)
 	if info.Mode().IsRegular() {
@@ -144,6 +145,7 @@ type importing struct {
 	bytes   *meter
 	size    int64
 	rows    rowReader
+	columns *columns
 	decoder voteDecoder
 	rejects *rejectsFile
 	summary Summary
@@ -191,7 +193,7 @@ func prepare(r io.Reader, name string, size int64, o Options) (*importing, error
 	if err != nil {
 		return nil, err
 	}
-	imp.rows = rows
+	imp.rows, imp.columns = rows, columns
 	imp.decoder = voteDecoder{source: o.Source, scale: o.Scale, emptyWinner: o.EmptyWinner, now: o.Now}
 	imp.summary = Summary{Kind: columns.kind, Source: o.Source, ByCode: map[string]int64{}, Triggered: map[string]int64{}}
 	imp.rejects, err = newRejects(o.Rejects)

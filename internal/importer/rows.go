@@ -58,13 +58,13 @@ func plain(r io.Reader) (*bufio.Reader, error) {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
 		z, err := gzip.NewReader(b)
 		if err != nil {
-			return nil, fmt.Errorf("reading gzip: %w", err)
+			return nil, misfit("reading gzip: %w", err)
 		}
 		return plain(z)
 	case bytes.HasPrefix(head, []byte{0xff, 0xfe}), bytes.HasPrefix(head, []byte{0xfe, 0xff}):
-		return nil, errors.New("this is UTF-16: save it as UTF-8 first")
+		return nil, misfit("this is UTF-16: save it as UTF-8 first")
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
-		return nil, errors.New("this is a zip archive or a spreadsheet: save it as CSV, or unpack it first")
+		return nil, misfit("this is a zip archive or a spreadsheet: save it as CSV, or unpack it first")
 	case bytes.HasPrefix(head, []byte{0xef, 0xbb, 0xbf}):
 		if _, err := b.Discard(3); err != nil {
 			return nil, err
@@ -225,7 +225,7 @@ func newCSV(t *text) (*csvRows, error) {
 	switch {
 	case err == nil:
 	case errors.Is(err, io.EOF):
-		return nil, errors.New("the file is empty")
+		return nil, misfit("the file is empty")
 	case t.failed != nil:
 		return nil, t.failed
 	default:
@@ -235,7 +235,7 @@ func newCSV(t *text) (*csvRows, error) {
 		c.header = append(c.header, strings.TrimSpace(c.cell(i)))
 	}
 	if header := strings.Join(c.header, ""); !utf8.ValidString(header) || strings.ContainsRune(header, 0) {
-		return nil, errors.New("the header is not text in UTF-8")
+		return nil, misfit("the header is not text in UTF-8")
 	}
 	t.take(size)
 	return c, nil
@@ -592,7 +592,7 @@ func open(r io.Reader, limit int, kind Kind, mapping map[string]string) (rowRead
 	}
 	switch t := newText(b, limit); first {
 	case '[':
-		return nil, nil, errors.New("this is a JSON array: one object a line is needed (jq -c '.[]' makes that of it)")
+		return nil, nil, misfit("this is a JSON array: one object a line is needed (jq -c '.[]' makes that of it)")
 	case '{':
 		rows, keys := newJSONL(t)
 		if t.failed != nil {
@@ -600,7 +600,7 @@ func open(r io.Reader, limit int, kind Kind, mapping map[string]string) (rowRead
 		}
 		columns, err := resolve(kind, mapping, keys)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, &Misfit{err, true}
 		}
 		rows.use(columns)
 		return rows, columns, nil
@@ -611,10 +611,10 @@ func open(r io.Reader, limit int, kind Kind, mapping map[string]string) (rowRead
 		}
 		columns, err := resolve(kind, mapping, rows.header)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, &Misfit{err, true}
 		}
 		if err := columns.unique(rows.header); err != nil {
-			return nil, nil, err
+			return nil, nil, &Misfit{err, true}
 		}
 		rows.use(columns)
 		return rows, columns, nil
@@ -630,11 +630,11 @@ func firstByte(b *bufio.Reader) (byte, error) {
 		}
 		switch {
 		case errors.Is(err, io.EOF):
-			return 0, errors.New("the file is empty")
+			return 0, misfit("the file is empty")
 		case err != nil:
 			return 0, err
 		case size >= b.Size():
-			return 0, errors.New("the file begins with nothing but space")
+			return 0, misfit("the file begins with nothing but space")
 		}
 	}
 }

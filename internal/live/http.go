@@ -38,18 +38,18 @@ var activityKinds = []store.ActivityKind{
 func (s *Stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet {
 		w.Header().Set("Allow", http.MethodGet)
-		refuse(w, http.StatusMethodNotAllowed, "the stream is read with GET")
+		refuse(w, http.StatusMethodNotAllowed, "method_not_allowed", "the stream is read with GET")
 		return
 	}
 	q, err := parseQuery(r)
 	if err != nil {
-		refuse(w, http.StatusBadRequest, err.Error())
+		refuse(w, http.StatusBadRequest, "malformed", err.Error())
 		return
 	}
 	sub, err := s.Subscribe(q)
 	if err != nil {
 		w.Header().Set("Retry-After", "5")
-		refuse(w, http.StatusServiceUnavailable, err.Error())
+		refuse(w, http.StatusServiceUnavailable, "try_again", err.Error())
 		return
 	}
 	defer sub.Close()
@@ -183,9 +183,14 @@ func parseQuery(r *http.Request) (Query, error) {
 	return q, nil
 }
 
-// refuse answers with a problem (RFC 9457).
-func refuse(w http.ResponseWriter, status int, detail string) {
+// refuse answers with a problem (RFC 9457) like those of package api, which
+// lists the codes.
+func refuse(w http.ResponseWriter, status int, code, detail string) {
+	doc := map[string]any{"type": "urn:poa:problem:" + code, "title": http.StatusText(status), "status": status, "detail": detail}
+	if id := w.Header().Get("X-Request-Id"); id != "" {
+		doc["instance"] = "urn:poa:request:" + id
+	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
+	json.NewEncoder(w).Encode(doc)
 }
