@@ -95,7 +95,7 @@ func (c *settingChange) to() string {
 // reviewView is what is asked before settings are changed.
 type reviewView struct {
 	Changes    []settingChange
-	Publishing bool // scores get a new version
+	Publishing bool  // scores get a new version
 	Rated      int64 // NFTs with votes, which a backfill computes
 	Backfill   bool
 	Why, Err   string

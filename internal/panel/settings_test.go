@@ -243,7 +243,8 @@ func TestAuditPages(t *testing.T) {
 	seen, pages := "", 0
 	for path := "/audit"; path != ""; pages++ {
 		page := vera.get(path, http.StatusOK)
-		seen += page.body
+		_, table, _ := strings.Cut(page.body, "<table") // the pause stands above it, too
+		seen += table
 		_, rest, found := strings.Cut(page.body, `class="button small" href="`)
 		path = ""
 		if found {
