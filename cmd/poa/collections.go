@@ -43,7 +43,7 @@ func (c *collectionsCommand) Run(ctx context.Context, m *Main) error {
 		m.printf("there is no collection yet; poa import --kind nfts FILE registers NFTs with theirs\n")
 		return nil
 	}
-	t := newTable("~COLLECTION", "ACTIVE", ">NFTS", ">VOTES", ">SCORED", ">READY", ">MEAN POA", ">MEAN CONFIDENCE")
+	t := newTable("~COLLECTION", "ACTIVE", ">NFTS", ">VOTES ON NFTS", ">SCORED", ">READY", ">MEAN POA", ">MEAN CONFIDENCE")
 	for _, c := range all {
 		active := "yes"
 		if !c.Active {

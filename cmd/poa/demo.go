@@ -283,7 +283,7 @@ func (d *demoDoc) print(ctx context.Context, m *Main) error {
 		reasons = []string{"none"}
 	}
 	m.printf("\n%s live; computed at once: %s\n", plural(int64(d.Live), "vote"), strings.Join(reasons, ", "))
-	m.printf("%s with %s: %s scored, %s waiting for the next batch\n", plural(d.NFTs, "NFT"), plural(d.Votes, "vote"), grouped(d.Scored), grouped(d.Ready))
+	m.printf("%s and %s cast: %s scored, %s waiting for the next batch\n", plural(d.NFTs, "NFT"), plural(d.Votes, "vote"), grouped(d.Scored), grouped(d.Ready))
 	m.printf("look around: %s\n", m.line("top"))
 	return nil
 }

@@ -18,14 +18,15 @@ type scoreCommand struct {
 
 // explained is all that is known about an NFT's score.
 type explained struct {
-	nft       store.NFT
-	rating    *store.Rating      // nil: nobody has voted on it
-	published *store.Score       // nil: none
-	constants scoring.Publishing // with which it was published
-	current   scoring.Publishing // in force
-	now       *scoring.Result    // what the sums give now, nil for no score
-	exact     *scoring.Result    // what an exact computation would give now, nil for no score
-	after     int64              // votes counted since it was published
+	nft        store.NFT
+	rating     *store.Rating      // nil: nobody has voted on it
+	published  *store.Score       // nil: none
+	constants  scoring.Publishing // with which it was published
+	current    scoring.Publishing // in force
+	superVotes int64              // that a super vote counts as
+	now        *scoring.Result    // what the sums give now, nil for no score
+	exact      *scoring.Result    // what an exact computation would give now, nil for no score
+	after      int64              // votes counted since it was published
 }
 
 func (c *scoreCommand) Run(ctx context.Context, m *Main) error {
@@ -52,7 +53,7 @@ func (c *scoreCommand) Run(ctx context.Context, m *Main) error {
 }
 
 func explain(ctx context.Context, v store.View, p *publish.Policy, id string) (e explained, err error) {
-	e.current, e.constants = p.Constants.Publishing, p.Constants.Publishing
+	e.current, e.constants, e.superVotes = p.Constants.Publishing, p.Constants.Publishing, p.Constants.SuperVotes
 	if e.nft, e.rating, err = findNFT(ctx, v, id); err != nil || e.rating == nil {
 		return e, err
 	}
@@ -193,8 +194,8 @@ func (e *explained) table() *table {
 func (e *explained) printInputs(m *Main) {
 	r, c := e.rating, &e.current
 	m.printf("What the parts come from, as the sums are now:\n")
-	m.printf("  Elo: mean %.1f, where %g gives 0 and %g gives 100; %s: %s won, %s lost, %s tied (a super vote counts more)\n", r.Mean,
-		c.EloFloor, c.EloCeiling, plural(r.Matchups, "matchup"), grouped(r.Wins), grouped(r.Losses), grouped(r.Ties))
+	m.printf("  Elo: mean %.1f, where %g gives 0 and %g gives 100; %s, counted as %s won, %s lost, %s tied (a super vote counts %d times)\n", r.Mean,
+		c.EloFloor, c.EloCeiling, plural(r.Matchups, "matchup"), grouped(r.Wins), grouped(r.Losses), grouped(r.Ties), e.superVotes)
 	if r.Sliders == 0 {
 		m.printf("  slider: no rating stands, so it is the neutral value\n")
 	} else {

@@ -211,7 +211,7 @@ func (p *Pacer) pause(s Settings, took time.Duration) time.Duration {
 // an NFT, and fits its chunk into what the cap leaves.
 func (p *Pacer) stop(s Settings, w Work, d Decision) Decision {
 	if w.Left == 0 {
-		return Decision{Stop: true, Reason: fmt.Sprintf("nothing is left, %s done", count(p.Done, "NFT was", "NFTs were"))}
+		return Decision{Stop: true, Reason: p.doneReason()}
 	}
 	if w.Left > 0 {
 		d.Chunk = min(d.Chunk, w.Left)
@@ -227,6 +227,14 @@ func (p *Pacer) stop(s Settings, w Work, d Decision) Decision {
 		d.Chunk = int(min(int64(d.Chunk), int64(rest/p.PerNFT)))
 	}
 	return d
+}
+
+// doneReason says that the plan is done. More may wait than was planned.
+func (p *Pacer) doneReason() string {
+	if p.Done == 0 {
+		return "nothing was planned"
+	}
+	return "all that was planned is done, " + count(p.Done, "NFT", "NFTs")
 }
 
 func (p *Pacer) capReason(s Settings, w Work) string {

@@ -59,12 +59,12 @@ func TestFixedPace(t *testing.T) {
 		says   string
 		elapse time.Duration
 	}{
-		{"short work pauses for the delay", 100 * ms, nil, 20, 500 * ms, "nothing is left, 20 NFTs were done", 20*100*ms + 19*500*ms},
-		{"long work pauses as long", time.Second, nil, 20, time.Second, "nothing is left", 39 * time.Second},
+		{"short work pauses for the delay", 100 * ms, nil, 20, 500 * ms, "all that was planned is done, 20 NFTs", 20*100*ms + 19*500*ms},
+		{"long work pauses as long", time.Second, nil, 20, time.Second, "all that was planned is done", 39 * time.Second},
 		{"the cap ends it", 2 * time.Second, nil, 11, 2 * time.Second,
 			"the next NFT does not fit into the time cap of 45 s: after 42 s 11 NFTs are done, 9 are left", 42 * time.Second},
-		{"nicer", 100 * ms, func(s *Settings) { s.Niceness = 9 }, 20, 900 * ms, "nothing is left", 20*100*ms + 19*900*ms},
-		{"no pause", 100 * ms, func(s *Settings) { s.Niceness, s.Delay = 0, 0 }, 20, 0, "nothing is left", 2 * time.Second},
+		{"nicer", 100 * ms, func(s *Settings) { s.Niceness = 9 }, 20, 900 * ms, "all that was planned is done", 20*100*ms + 19*900*ms},
+		{"no pause", 100 * ms, func(s *Settings) { s.Niceness, s.Delay = 0, 0 }, 20, 0, "all that was planned is done", 2 * time.Second},
 		{"one that takes longer than the cap", time.Minute, nil, 1, 0, "after 60 s 1 NFT is done, 19 are left", time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {

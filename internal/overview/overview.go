@@ -87,10 +87,11 @@ type Overview struct {
 
 // Totals are those of all collections, or of one.
 type Totals struct {
-	NFTs, Votes, Scored int64
-	Ready               int64 // votes enough for a score, and none
-	POASum              int64 // hundredths
-	ConfidenceSum       int64
+	NFTs, Scored  int64
+	Votes         int64 // on the NFTs, weighted, each NFT's own: not those cast
+	Ready         int64 // votes enough for a score, and none
+	POASum        int64 // hundredths
+	ConfidenceSum int64
 }
 
 // TotalsOf returns the totals of collections.

@@ -114,7 +114,7 @@ type collectionsView struct {
 type column struct{ Key, Name, Title string }
 
 var collectionColumns = [...]column{
-	{"nfts", "NFTs", ""}, {"votes", "Votes", "Weighted: a super vote counts more than one"}, {"ready", "Ready", "Votes, no score yet"},
+	{"nfts", "NFTs", ""}, {"votes", "Votes on NFTs", "Weighted: a super vote counts more than one, and a matchup on both of its NFTs"}, {"ready", "Ready", "Votes, no score yet"},
 	{"scored", "Scored", ""}, {"coverage", "Coverage", "Scored, of all NFTs"}, {"poa", "Average POA", ""}, {"confidence", "Confidence", "Average"},
 }
 

@@ -664,7 +664,7 @@ func collectionContent(v collectionView) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = stat("NFTs", count(v.Totals.NFTs), plural(v.Totals.Votes, "weighted vote")).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = stat("NFTs", count(v.Totals.NFTs), plural(v.Totals.Votes, "vote")+" on them, weighted").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -135,13 +135,14 @@ func (n *nftPages) readNext(ctx context.Context) (b nextBatch, err error) {
 // nftView is what the page of an NFT shows.
 type nftView struct {
 	*nftRead
-	Before  int64
-	More    bool
-	Current scoring.Publishing // in force
-	Now     *scoring.Result    // what the running sums give now, nil for no score
-	Asked   bool               // for what an exact computation would give
-	Exact   *scoring.Result    // that, nil for no score
-	Turn    string             // of the batches
+	Before     int64
+	More       bool
+	Current    scoring.Publishing // in force
+	SuperVotes int64              // that a super vote counts as
+	Now        *scoring.Result    // what the running sums give now, nil for no score
+	Asked      bool               // for what an exact computation would give
+	Exact      *scoring.Result    // that, nil for no score
+	Turn       string             // of the batches
 }
 
 func (n *nftPages) show(w http.ResponseWriter, r *http.Request) error {
@@ -154,7 +155,7 @@ func (n *nftPages) show(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	in := n.Settings.Current()
-	v := nftView{nftRead: read, Before: before, Current: in.Policy.Constants.Publishing, Asked: r.URL.Query().Has("exact")}
+	v := nftView{nftRead: read, Before: before, Current: in.Policy.Constants.Publishing, SuperVotes: in.Policy.Constants.SuperVotes, Asked: r.URL.Query().Has("exact")}
 	if len(v.Votes) > nftVotes {
 		v.More = true
 	}
@@ -408,7 +409,7 @@ func (v *nftView) inputs() []option {
 	r, c := &v.Rating, &v.Current
 	list := []option{
 		{"Elo", fmt.Sprintf("mean %.1f, between %g (0) and %g (100)", r.Mean, c.EloFloor, c.EloCeiling)},
-		{"Matchups", fmt.Sprintf("%s: %s won, %s lost, %s tied, a super one counting more; %s", count(r.Matchups), count(r.Wins), count(r.Losses), count(r.Ties), plural(r.Skips, "skip"))},
+		{"Matchups", fmt.Sprintf("%s, which count as %s won, %s lost and %s tied: a super vote counts %d times; %s", count(r.Matchups), count(r.Wins), count(r.Losses), count(r.Ties), v.SuperVotes, plural(r.Skips, "skip"))},
 	}
 	slider := fmt.Sprintf("none stands, so the neutral %g", c.SliderNeutral)
 	if r.Sliders > 0 {

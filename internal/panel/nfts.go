@@ -218,24 +218,30 @@ func (v *nftsView) showOptions() []option {
 
 func (v *nftsView) collectionOptions() []option {
 	list := []option{{"", "all"}}
-	known := v.Collection == ""
 	for _, c := range v.Collections {
 		o := option{c.Name, c.Name}
 		if c.Name == "" {
 			o = option{noCollection, "(none)"}
 		}
-		known = known || o.Value == v.Collection
 		list = append(list, o)
 	}
-	if !known {
-		list = append(list, option{v.Collection, v.Collection})
+	if !v.known() {
+		list = append(list, option{v.Collection, strings.TrimSpace(v.Collection + " (unknown)")})
 	}
 	return list
+}
+
+// known reports whether there is the collection of the filter.
+func (v *nftsView) known() bool {
+	name := v.collection()
+	return name == nil || slices.ContainsFunc(v.Collections, func(c store.Collection) bool { return c.Name == *name })
 }
 
 // nothing says why the list is empty.
 func (v *nftsView) nothing() (title, text string) {
 	switch {
+	case !v.known():
+		return "No such collection", "Choose one that there is, or all."
 	case v.Search != "":
 		return "Nothing found", "A search finds NFTs whose id or name begins with it."
 	case v.byScore():

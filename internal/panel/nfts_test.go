@@ -41,7 +41,7 @@ func TestListOfNFTs(t *testing.T) {
 	ready.holds(t, "Picture 3", "ready")
 	ready.lacks(t, "Picture 1")
 	v.get("/nfts?show=all&collection=art", http.StatusOK).holds(t, "Picture 1", "Picture 3")
-	v.get("/nfts?show=all&collection=other", http.StatusOK).lacks(t, "Picture 1")
+	v.get("/nfts?show=all&collection=other", http.StatusOK).holds(t, "No such collection", `<option value="other" selected>other (unknown)</option>`)
 	v.get("/nfts?show=all&collection=+", http.StatusOK).lacks(t, "Picture 1") // all are in one
 	found := v.get("/nfts?q=c%2F2", http.StatusOK)
 	found.holds(t, "Picture 2", `value="c/2"`)

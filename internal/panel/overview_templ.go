@@ -34,7 +34,7 @@ func overviewPage(v overviewView) templ.Component {
 			templ_7745c5c3_Var1 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div id=\"totals\" data-live=\"kind=computed,withdrawn,run_ended\" hx-get=\"")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div id=\"totals\" data-live=\"kind=computed,withdrawn,run_ended,paused,resumed\" hx-get=\"")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -51,7 +51,7 @@ func overviewPage(v overviewView) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = stat("NFTs", count(v.NFTs), plural(v.Votes, "vote")).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = stat("NFTs", count(v.NFTs), plural(v.Votes, "vote")+" on them, weighted").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

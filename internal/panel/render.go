@@ -20,6 +20,7 @@ type page struct {
 	Crumb, CrumbPath string
 	Scripts          []string // assets it needs besides those of every page
 	Charts           bool     // it has charts
+	Pauses           bool     // it says itself what is paused
 	Actions          templ.Component
 	Bare             bool // without navigation: sign-in
 }

@@ -1,6 +1,7 @@
 package panel
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/a-h/templ"
 
 	"poa/internal/access"
 	"poa/internal/batch"
@@ -89,6 +92,87 @@ type schedulerView struct {
 	Class string // of the batch candidates
 	Now   time.Time
 	Paced batch.State
+	Begun int64 // number of a run that was asked for here, 0 for none
+	Typed *typed
+}
+
+// typed is what was typed into a form of the page, and what is wrong with it.
+type typed struct {
+	Form                string // run, backfill, or what is to be paused
+	Collection, Size    string
+	Reason, Ends, Until string
+	Err                 string
+	Field               string // that Err is about
+}
+
+// of returns what was typed into a form, nothing where it was another.
+func (t *typed) of(form string) typed {
+	if t == nil || t.Form != form {
+		return typed{}
+	}
+	return *t
+}
+
+// wrong marks the field of a form that was refused, and leads there.
+func (t *typed) wrong(form, field string) templ.Attributes {
+	if t.of(form).Field != field {
+		return nil
+	}
+	at := "e-" + form
+	if form == formRun {
+		at = "plan"
+	}
+	return templ.Attributes{"aria-invalid": "true", "aria-describedby": at, "autofocus": true}
+}
+
+// formRun and formBackfill name forms; those of pauses are named as what they
+// pause.
+const (
+	formRun      = "run"
+	formBackfill = "backfill"
+)
+
+// self is where the page is read again.
+func (v *schedulerView) self() string {
+	run := ""
+	if v.Begun > 0 {
+		run = strconv.FormatInt(v.Begun, 10)
+	}
+	return with("/scheduler", nil, "class", v.Class, "run", run)
+}
+
+// begun is the run that was asked for here, while it is among the latest.
+func (v *schedulerView) begun() *store.Run {
+	for i := range v.Runs {
+		if v.Begun > 0 && v.Runs[i].Number == v.Begun {
+			return &v.Runs[i]
+		}
+	}
+	return nil
+}
+
+// begunWords go on after the number of a run.
+func begunWords(r *store.Run) string {
+	of := ""
+	if r.Kind == store.BackfillRun {
+		of = ", a backfill of " + scope(r.Collection) + ","
+	}
+	if r.State == store.RunRunning {
+		return of + " has begun."
+	}
+	text := fmt.Sprintf("%s is %s: %s computed, %s changed", of, r.State, count(r.Done-r.Failed), count(r.Changed))
+	if r.Failed > 0 {
+		text += ", " + count(r.Failed) + " failed"
+	}
+	return text + "."
+}
+
+// paced says why batches are slow, or how the last one ended.
+func (v *schedulerView) paced() string {
+	if v.Paced.Stopped {
+		return "the last run ended: " + v.Paced.Reason
+	}
+	return v.Paced.Reason
 }
 
 // read reads all that the page shows.
@@ -176,7 +260,43 @@ func (s *schedulerPages) told(w http.ResponseWriter, r *http.Request, to, text s
 	return s.done(w, r, to, text)
 }
 
-var schedulerHead = page{Title: "Scheduler", Sub: "What computes scores at once, what waits for the batch, and when it comes."}
+// follow leads to the page that tells how a run goes on.
+func (s *schedulerPages) follow(w http.ResponseWriter, r *http.Request, run int64) error {
+	s.acted.Store(s.now().UnixMicro())
+	redirect(w, r, "/scheduler?run="+strconv.FormatInt(run, 10))
+	return nil
+}
+
+// typedInto returns what was typed into a form.
+func typedInto(form string, value func(string) string) *typed {
+	return &typed{Form: form, Collection: value("collection"), Size: value("size"), Reason: value("reason"), Ends: value("ends"), Until: value("until")}
+}
+
+// again shows the page with a form as it was typed and what is wrong with it;
+// an error that is not about what was typed is returned.
+func (s *schedulerPages) again(w http.ResponseWriter, r *http.Request, t *typed, wrong error) error {
+	var told *problem
+	var refused *settings.Refused
+	switch {
+	case errors.As(wrong, &refused):
+		t.Err, t.Field = refusal(refused), refused.Problems[0].Setting
+	case errors.As(wrong, &told) && told.Status == http.StatusUnprocessableEntity:
+		t.Err, t.Field = told.Detail, "until"
+		if t.Form == formRun {
+			t.Field = "size"
+		}
+	default:
+		return wrong
+	}
+	v, err := s.view(r.Context())
+	if err != nil {
+		return err
+	}
+	v.Class, v.Typed = candidateClasses[0].Value, t
+	return s.renderStatus(w, r, http.StatusUnprocessableEntity, schedulerHead, schedulerPage(v))
+}
+
+var schedulerHead = page{Title: "Scheduler", Sub: "What computes scores at once, what waits for the batch, and when it comes.", Pauses: true}
 
 // candidateClasses are the lists of batch candidates.
 var candidateClasses = [...]option{{"new", "New, most votes"}, {"waiting", "New, longest wait"}, {"due", "Owed"}, {"old", "Old scores"}}
@@ -194,6 +314,9 @@ func (s *schedulerPages) show(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v.Class = class
+	if v.Begun, err = numberOf(r.URL.Query(), "run"); err != nil {
+		return err
+	}
 	return s.render(w, r, schedulerHead, schedulerPage(v))
 }
 
@@ -423,7 +546,7 @@ type previewView struct {
 func (s *schedulerPages) preview(w http.ResponseWriter, r *http.Request) error {
 	q, err := s.requestOf(r.Context(), r.URL.Query().Get)
 	if err != nil {
-		return err
+		return s.again(w, r, typedInto(formRun, r.URL.Query().Get), err)
 	}
 	v, err := s.view(r.Context())
 	if err != nil {
@@ -457,25 +580,25 @@ func nameIn(r *http.Request) string {
 func (s *schedulerPages) runNow(w http.ResponseWriter, r *http.Request) error {
 	q, err := s.requestOf(r.Context(), r.PostFormValue)
 	if err != nil {
-		return err
+		return s.again(w, r, typedInto(formRun, r.PostFormValue), err)
 	}
 	run, err := s.Panel.Runs.RunNow(r.Context(), scheduler.Manual{Size: q.Size, Collection: q.Collection, Who: who(r), Name: nameIn(r)})
 	if err != nil {
 		return fmt.Errorf("starting a run: %w", err)
 	}
-	return s.told(w, r, "/scheduler", fmt.Sprintf("Run %d has begun.", run.Number))
+	return s.follow(w, r, run.Number)
 }
 
 func (s *schedulerPages) backfill(w http.ResponseWriter, r *http.Request) error {
 	q, err := s.requestOf(r.Context(), r.PostFormValue)
 	if err != nil {
-		return err
+		return s.again(w, r, typedInto(formBackfill, r.PostFormValue), err)
 	}
 	run, err := s.Panel.Runs.Backfill(r.Context(), q.Collection, nameIn(r), who(r))
 	if err != nil {
 		return fmt.Errorf("starting a backfill: %w", err)
 	}
-	return s.told(w, r, "/scheduler", fmt.Sprintf("Backfill %d has begun, of %s.", run.Number, scope(q.Collection)))
+	return s.follow(w, r, run.Number)
 }
 
 // numberIn returns the number in the path.
@@ -548,17 +671,14 @@ func (s *schedulerPages) pause(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	t := typedInto(string(what), r.PostFormValue)
 	until, err := s.untilIn(r)
 	if err != nil {
-		return err
+		return s.again(w, r, t, err)
 	}
 	err = s.Settings.Pause(r.Context(), what, settings.Pause{Until: until, Reason: strings.TrimSpace(r.PostFormValue("reason")), Who: who(r)})
-	var refused *settings.Refused
-	if errors.As(err, &refused) {
-		return s.refuse(w, r, "/scheduler", refusal(refused))
-	}
 	if err != nil {
-		return err
+		return s.again(w, r, t, err)
 	}
 	return s.told(w, r, "/scheduler", sentence(string(what)+" are paused"))
 }
@@ -573,13 +693,14 @@ func pauseWords(p settings.Pause) string {
 	return "since " + p.Since.UTC().Format(layout) + ", " + end + ": " + p.Reason
 }
 
-// refusal says what is wrong with what was entered.
+// refusal says what is wrong with a pause, in the words of its form.
 func refusal(r *settings.Refused) string {
+	named := map[string]string{"reason": "the reason", "until": "the end"}
 	var parts []string
 	for _, p := range r.Problems {
-		parts = append(parts, sentence(p.Setting+" "+p.Message))
+		parts = append(parts, sentence(cmp.Or(named[p.Setting], p.Setting)+" "+p.Message))
 	}
-	return "Not done. " + strings.Join(parts, " ")
+	return strings.Join(parts, " ")
 }
 
 func (s *schedulerPages) resume(w http.ResponseWriter, r *http.Request) error {

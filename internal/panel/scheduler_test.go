@@ -86,7 +86,7 @@ func TestRunNow(t *testing.T) {
 	for range 2 { // sent twice, it is one run
 		alice.post("/scheduler/run", http.StatusSeeOther, "name", name, "size", "2", "collection", "art")
 	}
-	alice.get("/scheduler", http.StatusOK).holds(t, "Run 1 has begun.", "<progress", `action="/scheduler/runs/1/cancel"`)
+	alice.get("/scheduler?run=1", http.StatusOK).holds(t, `<a href="/scheduler/runs/1">Run 1</a>  has begun.`, "<progress", `action="/scheduler/runs/1/cancel"`)
 	s.sign(store.Viewer, "vera").get("/scheduler", http.StatusOK).lacks(t, `action="/scheduler`)
 	s.work()
 	later(s)
@@ -98,7 +98,8 @@ func TestRunNow(t *testing.T) {
 	}
 	page := alice.get("/scheduler", http.StatusOK)
 	page.holds(t, `href="/scheduler/runs/1"`)
-	page.lacks(t, "<progress", "Under way")
+	page.lacks(t, "<progress", "Under way", "2 computed")
+	alice.get("/scheduler?run=1", http.StatusOK).holds(t, `is done: 2 computed, 2 changed.`, "the last run ended: all that was planned is done, 2 NFTs", `run=1"`)
 	alice.get("/scheduler/runs/1", http.StatusOK).holds(t, "asked for by alice", "2 new", "done", `href="/nfts/c%2F`, "run ended")
 	alice.get("/scheduler/runs?kind=manual", http.StatusOK).holds(t, `href="/scheduler/runs/1"`)
 	alice.get("/scheduler/runs?kind=batch", http.StatusOK).lacks(t, `href="/scheduler/runs/1"`)
@@ -106,8 +107,10 @@ func TestRunNow(t *testing.T) {
 	for _, bad := range []string{"size=0", "size=1001", "size=x", "collection=none"} {
 		alice.get("/scheduler/run?"+bad, http.StatusUnprocessableEntity)
 		field, value, _ := strings.Cut(bad, "=")
-		alice.post("/scheduler/run", http.StatusUnprocessableEntity, field, value)
+		alice.post("/scheduler/run", http.StatusUnprocessableEntity, field, value).holds(t, "<h1>Scheduler</h1>", `<div id="plan" class="note bad"`)
 	}
+	alice.post("/scheduler/run", http.StatusUnprocessableEntity, "size", "99999", "collection", "art").holds(t,
+		`value="99999" aria-describedby="plan" aria-invalid="true" autofocus`, `value="art" selected`, "must be from 1 to 1,000")
 	for _, path := range []string{"/scheduler/runs/2", "/scheduler/runs/x", "/scheduler/runs/0"} {
 		alice.get(path, http.StatusNotFound)
 	}
@@ -147,7 +150,7 @@ func TestBackfill(t *testing.T) {
 	s.sign(store.Viewer, "vera").post("/scheduler/backfill", http.StatusForbidden)
 	alice.post("/scheduler/backfill", http.StatusUnprocessableEntity, "collection", "none")
 	alice.post("/scheduler/backfill", http.StatusSeeOther, "collection", "art")
-	alice.get("/scheduler", http.StatusOK).holds(t, "Backfill 1 has begun, of art.", "0 of 3, under way")
+	alice.get("/scheduler?run=1", http.StatusOK).holds(t, ", a backfill of art, has begun.", "0 of 3, under way")
 	s.work()
 	if run := s.run(1); run.Kind != store.BackfillRun || run.State != store.RunDone || run.Done != 3 || run.RequestedBy != "alice" {
 		t.Errorf("the run is %+v", run)
@@ -182,11 +185,9 @@ func TestPauseAndResume(t *testing.T) {
 		t.Errorf("logged %+v", a)
 	}
 
-	alice.get("/scheduler", http.StatusOK) // takes what was told
-	alice.post("/scheduler/pause", http.StatusSeeOther, "what", "triggers", "reason", " ")
-	alice.get("/scheduler", http.StatusOK).holds(t, "Reason must say why triggers are paused")
-	alice.post("/scheduler/pause", http.StatusSeeOther, "what", "triggers", "reason", "late", "until", "2001-01-02T03:04")
-	alice.get("/scheduler", http.StatusOK).holds(t, "Until must be in the future")
+	alice.post("/scheduler/pause", http.StatusUnprocessableEntity, "what", "triggers", "reason", " ").holds(t, "The reason must say why triggers are paused")
+	alice.post("/scheduler/pause", http.StatusUnprocessableEntity, "what", "triggers", "reason", "late", "ends", "4h", "until", "2001-01-02T03:04").holds(t,
+		"The end must be in the future", `value="late"`, `value="4h" selected`, `value="2001-01-02T03:04" aria-describedby="e-triggers" aria-invalid="true" autofocus`, `<details class="plain" open>`)
 	if s.Settings.Current().Triggers.On(time.Now()) {
 		t.Error("a refused pause is in force")
 	}
@@ -194,6 +195,24 @@ func TestPauseAndResume(t *testing.T) {
 		alice.post("/scheduler/pause", http.StatusUnprocessableEntity, bad...)
 	}
 	alice.post("/scheduler/resume", http.StatusUnprocessableEntity, "what", "x")
+}
+
+// TestPausesAreOnEveryPage sees that nobody takes paused scoring for live, on
+// the scheduler's own page once.
+func TestPausesAreOnEveryPage(t *testing.T) {
+	s := open(t)
+	alice, vera := s.sign(store.Operator, "alice"), s.sign(store.Viewer, "vera")
+	pages := []string{"/", "/nfts", "/nfts/c%2F1", "/collections", "/settings", "/scheduler/runs", "/log"}
+	for _, path := range pages {
+		vera.get(path, http.StatusOK).lacks(t, "are paused")
+	}
+	alice.post("/scheduler/pause", http.StatusSeeOther, "what", "triggers", "reason", "a <test>", "until", "2999-01-02T03:04")
+	for _, path := range pages {
+		vera.get(path, http.StatusOK).holds(t, "<strong>Triggers are paused</strong> by alice", "until 2 Jan 03:04 UTC: a &lt;test&gt;", `href="/scheduler#c-pause"`)
+	}
+	if page := vera.get("/scheduler", http.StatusOK); strings.Count(page.body, "Triggers are paused</strong>") != 1 {
+		t.Error("the scheduler does not tell once that triggers are paused")
+	}
 }
 
 func TestTestTrigger(t *testing.T) {

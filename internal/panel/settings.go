@@ -95,8 +95,8 @@ func (c *settingChange) to() string {
 // reviewView is what is asked before settings are changed.
 type reviewView struct {
 	Changes    []settingChange
-	Publishing bool // scores get a new version
-	Scores     int64
+	Publishing bool  // scores get a new version
+	Rated      int64 // NFTs with votes, which a backfill computes
 	Backfill   bool
 	Why, Err   string
 	Moved      bool // somebody else has changed one of them meanwhile
@@ -190,9 +190,10 @@ func (p *Panel) settingChanges(r *http.Request, texts map[string]string) ([]sett
 	if known < len(texts) {
 		problems[""] = "the form names what is no setting; load the page again"
 	}
-	if len(changes) == 0 || len(problems) > 0 {
+	if len(changes) == 0 {
 		return changes, problems, nil
 	}
+	// Also where some cannot be read: all that is wrong is told at once.
 	values := map[string]json.RawMessage{}
 	for _, c := range changes {
 		values[c.Name] = c.Raw
@@ -283,9 +284,9 @@ func (p *Panel) renderReview(w http.ResponseWriter, r *http.Request, status int,
 	if v.Publishing {
 		o, err := p.Overview.Overview(r.Context())
 		if err != nil {
-			return fmt.Errorf("reading how many scores there are: %w", err)
+			return fmt.Errorf("reading how many NFTs have votes: %w", err)
 		}
-		v.Scores = o.Scored + o.Ready
+		v.Rated = o.Scored + o.Ready
 	}
 	head := page{Title: "Review the changes", Sub: "Nothing is changed yet.", Crumb: "Settings", CrumbPath: "/settings"}
 	return p.renderStatus(w, r, status, head, settingsReview(v))

@@ -37,6 +37,7 @@ document.addEventListener("poa:ready", () => {
     const wrong = Object.keys(answer.problems).length, n = answer.changed.length;
     undo.hidden = !wrong && !n;
     told.classList.toggle("down", wrong > 0);
+    told.parentElement.classList.toggle("pending", wrong + n > 0);
     if (wrong) told.textContent = answer.problems[""] || `${plural(wrong, "value")} cannot be saved as it is: ${Object.keys(answer.problems).join(", ")}`;
     else if (!n) told.textContent = first;
     else told.textContent = `${plural(n, "change")}, not saved yet.` + (answer.publishing ? " Scores would get a new scoring version." : "");
