@@ -139,7 +139,7 @@ func schedulerPage(v *schedulerView) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = card(cardHead{ID: "history", Title: "Run history", Sub: "Upkeep takes numbers too; all runs have it.", Path: "/scheduler/runs", Link: "All runs", Flush: true}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var4), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = card(cardHead{ID: "history", Title: "Run history", Sub: "Upkeep takes run numbers too; it is listed apart, under all runs.", Path: "/scheduler/runs", Link: "All runs", Flush: true}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var4), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
