@@ -22,7 +22,7 @@ const (
 	importCommits = 6
 	// importGC is the garbage collector's percentage: it has a core of its own
 	// to work on while the other commits, and memory is better kept for pages.
-	importGC = 25
+	importGC = 50
 )
 
 type importCommand struct {
