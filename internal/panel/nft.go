@@ -159,6 +159,9 @@ func (n *nftPages) show(w http.ResponseWriter, r *http.Request) error {
 	if len(v.Votes) > nftVotes {
 		v.More = true
 	}
+	if v.Rating.NFT == 0 { // nobody has voted on it: it is as every NFT begins
+		v.Rating.Rating = in.Policy.Constants.NewRating()
+	}
 	if now, ok := in.Policy.Constants.Score(&v.Rating.Rating); ok && v.Rating.NFT != 0 {
 		v.Now = &now
 	}

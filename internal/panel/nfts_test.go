@@ -116,7 +116,7 @@ func TestBillOfAnNFT(t *testing.T) {
 		`data-live="nft=c%2F1"`)
 	page.lacks(t, "Compute and publish", "Exact now")
 	v.get("/nfts/c%2F1?exact=1", http.StatusOK).holds(t, "Exact now", "An exact computation gives POA")
-	v.get("/nfts/c%2F3", http.StatusOK).holds(t, "Nobody has voted on it.")
+	v.get("/nfts/c%2F3", http.StatusOK).holds(t, "Nobody has voted on it.", "mean 1200.0", "sigma 350.0")
 	v.get("/nfts/nobody", http.StatusNotFound)
 }
 
