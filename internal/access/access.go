@@ -222,7 +222,7 @@ func New(st store.Service, sessions Sessions, s Settings, now func() time.Time, 
 		store: st, sessions: sessions, settings: s, proxies: proxies, origins: origins, cross: cross, now: now, log: log,
 		keys: NewLimits(s.KeyPerMinute, maxTrusted), people: NewLimits(s.PersonPerMinute, maxTrusted), voters: NewLimits(s.VoterPerMinute, keptVoters),
 		anonymous: NewLimits(s.AnonymousPerMinute, keptAddresses),
-		uses:      NewUses("the last uses of API keys", st.TouchKeys, log),
+		uses:      NewUses("the last uses of API keys", func(ctx context.Context, last map[int64]time.Time) error { return st.TouchKeys(ctx, last) }, log),
 		known:     map[[sha256.Size]byte]known{},
 	}, nil
 }
