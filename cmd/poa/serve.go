@@ -212,7 +212,7 @@ func (m *Main) newService(ctx context.Context) (*service, error) {
 	s.samples = samples.NewRecorder(samples.Options{Store: s.store, OldAfter: oldAfter, Now: m.Now, Log: m.log})
 	s.stream = live.New(s.store, live.Options{Log: m.log})
 	s.overview = overview.New(overview.Options{
-		Store: s.store, Samples: samples.NewReader(s.samples), OldAfter: oldAfter, Steered: s.stream.Steered, Now: m.Now,
+		Store: s.store, Samples: samples.NewReader(s.samples), OldAfter: oldAfter, Steered: s.stream.Steered, Unchanged: s.stream.Unchanged, Now: m.Now,
 	})
 	s.ledger = ledger.New(s.store, ledger.Options{
 		Policy: s.settings.Current().Policy, Now: m.Now, MaxCommit: m.config.Ledger.MaxCommit, MaxQueue: m.config.Ledger.MaxQueue,
@@ -299,7 +299,19 @@ func (s *service) handler(m *Main, version string) (http.Handler, error) {
 	} else {
 		mux.Handle("GET /metrics", api.Guarded(s.guard, access.View, m.log, s.metrics.Handler()))
 	}
-	return api.Outer(api.Problems(mux), s.guard, m.log, m.Now), nil
+	return api.Outer(acting(s.stream, api.Problems(mux)), s.guard, m.log, m.Now), nil
+}
+
+// acting tells the stream of each request that may have changed something, so
+// that whoever asked for it sees it on the next page, and not what is shared
+// while nothing happens.
+func acting(stream *live.Stream, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			defer stream.Changed()
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // profiler serves Go's profiles.

@@ -33,11 +33,15 @@ type Options struct {
 	// Steered tells when it was last heard that collections may have been changed
 	// elsewhere, which are then read anew: never.
 	Steered func() time.Time
-	Now     func() time.Time // time.Now
+	// Unchanged tells whether nothing has happened since a time, as far as is
+	// known, so that what was read then is shared for longer: never.
+	Unchanged func(since time.Time) bool
+	Now       func() time.Time // time.Now
 }
 
 // Reader reads what the panel's first pages show: once in three seconds at
-// the most however many look, and never while nobody does. Do not change what it
+// the most however many look, less often while nothing happens, and never while
+// nobody looks. Do not change what it
 // returns. Its methods are safe for concurrent use.
 type Reader struct {
 	Options
@@ -63,15 +67,18 @@ func New(o Options) *Reader {
 	if o.Steered == nil {
 		o.Steered = func() time.Time { return time.Time{} }
 	}
+	if o.Unchanged == nil {
+		o.Unchanged = func(time.Time) bool { return false }
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	r := &Reader{Options: o}
-	r.collections = snapshot.New(totalsEvery, o.Now, r.readCollections)
-	r.lists = snapshot.New(totalsEvery, o.Now, r.readLists)
+	r.collections = snapshot.New(totalsEvery, o.Now, r.readCollections).Quietly(o.Unchanged)
+	r.lists = snapshot.New(totalsEvery, o.Now, r.readLists).Quietly(o.Unchanged)
 	r.backlog = snapshot.New(backlogEvery, o.Now, func(ctx context.Context) (store.Backlog, error) {
 		return o.Store.Backlog(ctx, o.Now().Add(-r.OldAfter()), oldCounted)
-	})
+	}).Quietly(o.Unchanged)
 	return r
 }
 

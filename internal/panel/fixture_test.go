@@ -43,6 +43,7 @@ type site struct {
 	queue  *queue
 	log    *locked
 	votes  int
+	pass   func(time.Duration) // moves the clock, where the test has one: see followed
 }
 
 // locked is a log that can be read while it is written.

@@ -42,7 +42,8 @@ const (
 
 // schedulerPages are the pages of the scheduler. What the first one shows is
 // read once in two seconds for all who look at it, which is how long the page
-// waits between computations, and anew after what is shown at once.
+// waits between computations, less often while nothing happens, and anew after
+// what is shown at once.
 type schedulerPages struct {
 	*Panel
 	latest *snapshot.Snapshot[*schedulerRead]
@@ -52,8 +53,8 @@ type schedulerPages struct {
 
 func (p *Panel) schedulerRoutes() []route {
 	s := &schedulerPages{Panel: p}
-	s.latest = snapshot.New(2*time.Second, p.clock, s.read)
-	s.runs = newShared(time.Second, p.clock, s.readRun)
+	s.latest = snapshot.New(2*time.Second, p.clock, s.read).Quietly(p.Live.Unchanged)
+	s.runs = newShared(time.Second, p.clock, s.readRun).quietly(p.Live.Unchanged)
 	return []route{
 		{"GET", "/scheduler", access.View, s.show},
 		{"GET", "/scheduler/run", access.View, s.preview},

@@ -12,6 +12,11 @@ const (
 	// failedFor is how long an error is shared at most: long enough to go easy on
 	// what is in trouble, and a moment's trouble is not told for minutes.
 	failedFor = time.Second
+	// quietFor is how long a value is shared at most while nothing changes: a
+	// little less than the 15 s after which open pages ask again by themselves,
+	// so that each time they get another one, and many that do not ask together
+	// have it read as often as one.
+	quietFor = 14 * time.Second
 )
 
 // Snapshot is a value that is read when somebody asks, at most once in a while
@@ -21,6 +26,7 @@ type Snapshot[T any] struct {
 	every time.Duration
 	now   func() time.Time
 	read  func(context.Context) (T, error)
+	quiet func(since time.Time) bool
 
 	turn chan struct{} // holds a token unless somebody looks or reads; guards what follows
 	at   time.Time     // of the last read, zero for never
@@ -34,7 +40,15 @@ type Snapshot[T any] struct {
 // was read. Errors are shared for a second at most.
 func New[T any](every time.Duration, now func() time.Time, read func(context.Context) (T, error)) *Snapshot[T] {
 	s := &Snapshot[T]{every: every, now: now, read: read, turn: make(chan struct{}, 1)}
+	s.quiet = func(time.Time) bool { return false }
 	s.turn <- struct{}{}
+	return s
+}
+
+// Quietly has the value shared for longer, up to 14 s, while unchanged says that
+// nothing has happened since it began to be read. Call it before Get.
+func (s *Snapshot[T]) Quietly(unchanged func(since time.Time) bool) *Snapshot[T] {
+	s.quiet = unchanged
 	return s
 }
 
@@ -53,8 +67,7 @@ func (s *Snapshot[T]) After(ctx context.Context, least time.Time) (T, error) {
 	}
 	defer func() { s.turn <- struct{}{} }()
 	now := s.now()
-	age := now.Sub(s.at)
-	if age >= 0 && age < s.every && s.at.After(least) && (s.err == nil || now.Before(s.until)) {
+	if s.fresh(now) && s.at.After(least) {
 		return s.kept, s.err
 	}
 	// The value is for those who wait, too, so it does not end with this caller.
@@ -63,4 +76,16 @@ func (s *Snapshot[T]) After(ctx context.Context, least time.Time) (T, error) {
 	s.kept, s.err = s.read(reading)
 	s.at, s.until = now, s.now().Add(failedFor)
 	return s.kept, s.err
+}
+
+// fresh reports whether the value is still shared. The caller has the turn.
+func (s *Snapshot[T]) fresh(now time.Time) bool {
+	age := now.Sub(s.at)
+	switch {
+	case age < 0 || s.err != nil && !now.Before(s.until):
+		return false
+	case age < s.every:
+		return true
+	}
+	return age < quietFor && s.quiet(s.at)
 }
