@@ -146,7 +146,8 @@ func open(t *testing.T) *site {
 	recorder := samples.NewRecorder(samples.Options{Store: st, OldAfter: old, Now: time.Now, Log: log})
 	s.Panel, err = newPanel(Options{
 		Store: st, Votes: s.ledger, Runs: runs, Settings: set, Operate: operate.New(operate.Options{Store: st, Settings: set.Current}), Guard: guard, People: known, Live: stream,
-		Overview: overview.New(overview.Options{Store: st, Samples: samples.NewReader(recorder), OldAfter: old, Now: time.Now}),
+		Overview: overview.New(overview.Options{Store: st, Samples: samples.NewReader(recorder), Unchanged: stream.Unchanged, Now: func() time.Time { return s.clock() }}),
+		Backlog:  overview.NewBacklog(st, old, stream.Unchanged, func() time.Time { return s.clock() }),
 		Version:  "test", TryIt: true, Log: log,
 		Jobs: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "jobs at", r.URL.Path) }),
 	})

@@ -114,12 +114,12 @@ type nextBatch struct {
 }
 
 func (n *nftPages) readNext(ctx context.Context) (b nextBatch, err error) {
-	backlog, err := n.Overview.Backlog(ctx)
+	backlog, err := n.Backlog.Latest(ctx)
 	if err != nil {
-		return b, fmt.Errorf("reading the backlog: %w", err)
+		return b, err
 	}
 	in := n.Settings.Current()
-	if b.Run, err = outlook.ScheduleOf(ctx, n.Store, in, backlog, n.now()); err != nil {
+	if b.Run, err = outlook.Schedule(ctx, n.Store, in, backlog, n.now()); err != nil {
 		return b, err
 	}
 	if b.Items, err = n.Runs.Plan(ctx, in.Batch, nil); err != nil {

@@ -181,11 +181,11 @@ func (s *schedulerPages) read(ctx context.Context) (*schedulerRead, error) {
 	in, now := s.Settings.Current(), s.now()
 	r := &schedulerRead{}
 	var err error
-	backlog, err := s.Overview.Backlog(ctx)
+	backlog, err := s.Backlog.Latest(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("counting the backlog: %w", err)
+		return nil, err
 	}
-	if r.Run, err = outlook.ScheduleOf(ctx, s.Store, in, backlog, now); err != nil {
+	if r.Run, err = outlook.Schedule(ctx, s.Store, in, backlog, now); err != nil {
 		return nil, err
 	}
 	if r.Items, err = s.Panel.Runs.Plan(ctx, in.Batch, nil); err != nil {

@@ -150,3 +150,17 @@ func TestQuietValuesAreSharedForLonger(t *testing.T) {
 		get("after an error", 6)
 	})
 }
+
+func TestWhoAsksForANewerValueWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c counter
+		s := snapshot.New(5*time.Second, time.Now, c.read).Behind(time.Minute)
+		first, _ := s.Get(t.Context())
+		time.Sleep(10 * time.Second)
+		newer, _ := s.After(t.Context(), time.Now().Add(-time.Second))
+		latest, _ := s.Get(t.Context())
+		if first != 1 || newer != 2 || latest != 2 {
+			t.Errorf("read as %d, %d, %d", first, newer, latest)
+		}
+	})
+}
