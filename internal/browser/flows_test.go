@@ -96,12 +96,13 @@ func TestJobsFollowTheTheme(t *testing.T) {
 // TestCancelIsFollowed cancels a run: the page tells of it until it has ended.
 func TestCancelIsFollowed(t *testing.T) {
 	t.Parallel()
-	s := serve(t, "batch.delay=10s", "batch.cap=2m", "batch.every=1h")
+	s := serve(t, "batch.delay=5s")
 	v := s.sign("operator")
 	v.visit("/scheduler")
-	v.do(`document.querySelector("#run-size").form.querySelector("button.primary").click()`)
+	v.do(`fetch("/scheduler/backfill", {method: "POST", body: new URLSearchParams({})}).then((r) => { location = r.url; })`)
+	v.wait(`/has begun/.test(document.querySelector("#running").innerText)`)
 	v.click(`main form[action$="/cancel"] button`)
-	v.wait(`location.search.startsWith("?run=") && /is cancelled/.test(document.querySelector("#running").innerText)`)
+	v.wait(`/^.run=\d+$/.test(location.search) && /is cancelled/.test(document.querySelector("#running").innerText)`)
 	v.wait(`!document.querySelector("main").innerText.includes("ends after the NFTs under way")`)
 	v.clean("cancelling")
 }

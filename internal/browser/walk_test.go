@@ -53,7 +53,7 @@ func TestEveryPage(t *testing.T) {
 func (v *visitor) register(collection string, ids ...string) {
 	v.t.Helper()
 	for _, id := range ids {
-		status, err := Eval[int](v.Tab, fmt.Sprintf(`fetch("/api/v1/nfts", {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify({nfts: [{id: %q, name: %q, collection: %q}]})}).then((r) => r.status)`, id, id, collection))
+		status, err := Eval[int](v.Tab, fmt.Sprintf(`fetch("/api/v1/nfts", {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify([{id: %q, name: %q, collection: %q}])}).then((r) => r.status)`, id, id, collection))
 		v.must(err)
 		if status != 200 {
 			v.t.Fatalf("registering NFT %q: status %d", id, status)

@@ -189,14 +189,14 @@ func (a *API) checkTriggers(ctx context.Context, q *request) (any, error) {
 
 func asCondition(v outlook.Vote, in *settings.InForce, nft outlook.NFT, now time.Time) condition {
 	if !v.Computes {
-		return condition{Priority: "low", Reason: "no rule holds: the vote " + v.Follows(in, nft, now)}
+		return condition{Priority: "low", Reason: "no rule holds; the vote " + v.Follows(in, nft, now)}
 	}
 	reason := map[trigger.Reason]string{
 		trigger.Super: "super vote", trigger.Fire: "FIRE vote", trigger.HighActivity: "high activity",
 		trigger.Milestone: fmt.Sprintf("vote milestone: %d", v.Milestone),
 	}[v.Reason]
 	if in.Triggers.On(now) {
-		return condition{Priority: v.Priority.String(), Reason: reason + ", but triggers are paused: the vote " + v.Follows(in, nft, now)}
+		return condition{Priority: v.Priority.String(), Reason: reason + ", but triggers are paused; the vote " + v.Follows(in, nft, now)}
 	}
 	return condition{true, v.Priority.String(), reason}
 }

@@ -111,21 +111,21 @@ func (t Turn) Follows(in *settings.InForce, now time.Time) string {
 func (t Turn) follows(in *settings.InForce) string {
 	switch t {
 	case GivenUp:
-		return "waits for a vote that triggers: batches have given the NFT up"
+		return "waits for a trigger: batches have given the NFT up"
 	case Off:
-		return "waits for a vote that triggers: batches leave out its collection, which is switched off"
+		return "waits for a trigger: its collection is switched off"
 	case Again:
-		return "waits for a batch, which tries again after a failure"
+		return "waits for a batch: tried again after a failure"
 	case Owed:
-		return "waits for a batch, which computes what is owed"
+		return "waits for a batch: a computation is owed"
 	case First:
-		return "waits for a batch, which computes the first score"
+		return "waits for a batch: the first score"
 	case Few:
-		return fmt.Sprintf("waits for a vote that triggers: batches recompute scores of NFTs with %d votes or more", in.Policy.AgingVotes)
+		return fmt.Sprintf("waits for a trigger: no batch below %d votes", in.Policy.AgingVotes)
 	case Fresh:
-		return fmt.Sprintf("waits for a batch, which recomputes the score when it is %s old", age(in.Batch.OldAfter))
+		return fmt.Sprintf("waits for a batch: the score must be %s old", age(in.Batch.OldAfter))
 	case Old:
-		return "waits for a batch, which recomputes the old score"
+		return "waits for a batch: the score is old"
 	}
 	return "changes no score"
 }

@@ -72,11 +72,11 @@ func TestFollows(t *testing.T) {
 		won, neither, fire, again = "matchup, won", "matchup, neither", "FIRE", "FIRE that stands already"
 
 		nothing = "changes no score"
-		first   = "waits for a batch, which computes the first score"
-		few     = "waits for a vote that triggers: batches recompute scores of NFTs with 5 votes or more"
-		fresh   = "waits for a batch, which recomputes the score when it is 24 h old"
-		owed    = "waits for a batch, which computes what is owed"
-		off     = "waits for a vote that triggers: batches leave out its collection, which is switched off"
+		first   = "waits for a batch: the first score"
+		few     = "waits for a trigger: no batch below 5 votes"
+		fresh   = "waits for a batch: the score must be 24 h old"
+		owed    = "waits for a batch: a computation is owed"
+		off     = "waits for a trigger: its collection is switched off"
 		paused  = "; batches are paused"
 	)
 	triggers := func(in *settings.InForce) { in.Triggers.Since = now }

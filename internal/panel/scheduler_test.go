@@ -253,7 +253,7 @@ func TestTestTrigger(t *testing.T) {
 
 	const path = "/scheduler/test?nft=c%2F1&vote=FIRE"
 	shown := vera.get(path, http.StatusOK)
-	shown.holds(t, "1 vote, no score", "computes at once, because of FIRE, with high priority.", "waits for a batch, which computes the first score", ">changes no score<")
+	shown.holds(t, "1 vote, no score", "computes at once, because of FIRE, with high priority.", "waits for a batch: the first score", ">changes no score<")
 	shown.lacks(t, "Do it")
 	vera.post("/scheduler/test", http.StatusForbidden, "nft", "c/1", "vote", "FIRE")
 	alice.get(path, http.StatusOK).holds(t, "Do it: compute now")
@@ -276,9 +276,9 @@ func TestTestTrigger(t *testing.T) {
 	alice.post("/scheduler/test", http.StatusNotFound, "nft", "nothing", "vote", "FIRE")
 
 	alice.post("/scheduler/pause", http.StatusSeeOther, "what", "triggers", "reason", "trying")
-	vera.get(path, http.StatusOK).holds(t, "marks it as owed, because of FIRE, with high priority: triggers are paused. It waits for a batch, which computes what is owed.")
+	vera.get(path, http.StatusOK).holds(t, "marks it as owed, because of FIRE, with high priority: triggers are paused. It waits for a batch: a computation is owed.")
 	alice.post("/scheduler/pause", http.StatusSeeOther, "what", "batches", "reason", "trying")
-	vera.get(path, http.StatusOK).holds(t, "It waits for a batch, which computes what is owed; batches are paused.")
+	vera.get(path, http.StatusOK).holds(t, "It waits for a batch: a computation is owed; batches are paused.")
 }
 
 // fails puts an NFT on the failed list, after its last try.

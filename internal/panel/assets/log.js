@@ -38,7 +38,7 @@ document.addEventListener("poa:ready", () => {
     const badge = part(".badge");
     badge.className = "badge " + (words.tones[e.kind] || "");
     badge.textContent = e.kind.replaceAll("_", " ");
-    if (e.nft) { part(".of").textContent = e.nft; part(".of").href = nftPath(e.nft); } else part(".of").remove();
+    if (e.nft) { part(".of").textContent = part(".of").title = e.nft; part(".of").href = nftPath(e.nft); } else part(".of").remove();
     part(".why").textContent = reasons(e);
     part(".detail").textContent = e.detail || "";
     if (e.run) { part(".run").textContent = "run " + e.run; part(".run").href = "/scheduler/runs/" + e.run; } else part(".run").remove();
