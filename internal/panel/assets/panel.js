@@ -191,7 +191,7 @@
       legend: { show: false },
       cursor: { points: { size: 6 }, drag: { x: false, y: false }, y: false },
       scales: {
-        x: { time: !data.labels, range: data.series.some((s) => s.kind === "bars") ? (u, a, b) => { const step = data.times.length > 1 ? data.times[1] - data.times[0] : 60; return [a - step / 2, b + step / 2]; } : undefined },
+        x: { time: !data.labels, range: data.series.some((s) => s.kind === "bars") ? (u, a, b) => { const step = data.times.length > 1 ? data.times[1] - data.times[0] : 60; return [a - step / 2, b + step / 2]; } : data.times.length === 1 && !data.labels ? (u, a) => [a - 1800, a + 1800] : undefined },
         y: { range: (u, a, b) => { const [lo, hi] = data.range || []; const low = lo ?? Math.min(0, a); const high = hi ?? Math.max(b, low + 1); return [low, hi ?? high + (high - low) * 0.06]; } },
       },
       axes: [
