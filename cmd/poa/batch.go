@@ -55,7 +55,7 @@ func (c *batchPlanCommand) Run(ctx context.Context, m *Main) error {
 }
 
 type planDoc struct {
-	Window   batch.Window  `json:"window"`
+	Window   *batch.Window `json:"window,omitempty"` // nil while batches are paused until somebody resumes them
 	Paused   string        `json:"paused,omitempty"` // why
 	Items    []planItemDoc `json:"items"`
 	Work     float64       `json:"work_seconds"`
@@ -77,9 +77,12 @@ type planItemDoc struct {
 
 func asPlanDoc(r *outlook.Run, paused string) planDoc {
 	d := planDoc{
-		Window: r.Window, Paused: paused, Items: make([]planItemDoc, len(r.Items)),
+		Paused: paused, Items: make([]planItemDoc, len(r.Items)),
 		Work: r.Cost.Work.Seconds(), Pauses: r.Cost.Pauses.Seconds(), Total: r.Cost.Total.Seconds(), Left: r.Cost.Left,
 		Backlog: batch.Backlog{New: r.Backlog.New, Due: r.Backlog.Due, Old: r.Backlog.Old}, Runs: r.Coverage.Runs, Coverage: r.Coverage.All.Seconds(),
+	}
+	if !r.Begins.IsZero() {
+		d.Window = &r.Window
 	}
 	for i, item := range r.Items {
 		d.Items[i] = planItemDoc{item.ID, item.Collection, string(item.Class), item.Reason, item.Votes}
@@ -91,7 +94,11 @@ func (m *Main) printPlan(r *outlook.Run, s batch.Settings, paused string) {
 	if paused != "" {
 		m.printf("Batches are paused: %s\n", clean(paused))
 	}
-	m.printf("The next batch is that of %s.\n", stamp(r.Window.Start))
+	if r.Begins.IsZero() {
+		m.printf("The next batch comes when they are resumed.\n")
+	} else {
+		m.printf("The next batch is that of %s.\n", stamp(r.Window.Start))
+	}
 	if len(r.Items) == 0 {
 		m.printf("It has nothing to do: no score is missing, due or old.\n")
 		return

@@ -74,7 +74,7 @@ func (c *triggerCheckCommand) Run(ctx context.Context, m *Main) error {
 		t.add(d.Vote, computes, d.Priority, d.text)
 	}
 	m.printTable(t)
-	m.printf("\nMatchups are taken to be against an average NFT. What does not compute waits for the next batch.\n")
+	m.printf("\nMatchups are taken to be against an average NFT. What does not compute counts when the score is next computed.\n")
 	return nil
 }
 

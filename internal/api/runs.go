@@ -115,7 +115,7 @@ type schedulerDoc struct {
 	Every    float64     `json:"every_seconds"`
 	Mode     string      `json:"mode" enum:"fixed,adaptive"`
 	Size     int         `json:"size" doc:"NFTs of a run in mode fixed"`
-	Next     windowDoc   `json:"next" doc:"Window of the next batch"`
+	Next     *windowDoc  `json:"next,omitempty" doc:"Window of the next batch; absent while batches are paused until somebody resumes them"`
 	Last     *runDoc     `json:"last,omitempty" doc:"The last batch"`
 	Running  []runDoc    `json:"running" nullable:"false"`
 	Paused   *pauseDoc   `json:"paused,omitempty" doc:"Batches and backfills are paused"`
@@ -126,7 +126,7 @@ type schedulerDoc struct {
 }
 
 type planDoc struct {
-	Window   windowDoc    `json:"window"`
+	Window   *windowDoc   `json:"window,omitempty" doc:"Of the next batch; absent while batches are paused until somebody resumes them"`
 	Items    []planItem   `json:"items" nullable:"false" doc:"In the order in which they are computed"`
 	Work     float64      `json:"work_seconds"`
 	Pauses   float64      `json:"pause_seconds"`
@@ -172,6 +172,15 @@ func asBacklog(b store.Backlog) backlogDoc {
 	return backlogDoc{b.Due, b.New, b.Old, moment(b.OldestDue), moment(b.OldestNew)}
 }
 
+// asWindow is nil for no window.
+func asWindow(w batch.Window) *windowDoc {
+	if w.Start.IsZero() {
+		return nil
+	}
+	d := windowDoc(w)
+	return &d
+}
+
 func asCoverage(c batch.Coverage) coverageDoc {
 	return coverageDoc{c.Runs, c.All.Seconds(), c.Due.Seconds(), c.New.Seconds(), c.Old.Seconds()}
 }
@@ -191,7 +200,7 @@ func (s *server) getScheduler(ctx context.Context, _ *struct{}) (*out[schedulerD
 		return nil, fmt.Errorf("reading the runs: %w", err)
 	}
 	doc := schedulerDoc{
-		Every: in.Batch.Every.Seconds(), Mode: in.Batch.Mode, Size: in.Batch.Size, Next: windowDoc(next.Window), Running: []runDoc{},
+		Every: in.Batch.Every.Seconds(), Mode: in.Batch.Mode, Size: in.Batch.Size, Next: asWindow(next.Window), Running: []runDoc{},
 		Paused: asPause(in.Batches, now), Triggers: asPause(in.Triggers, now), Backlog: asBacklog(next.Backlog), Coverage: asCoverage(next.Coverage),
 	}
 	if next.Last != nil {
@@ -229,7 +238,7 @@ func (s *server) getPlan(ctx context.Context, in *planIn) (*out[planDoc], error)
 	}
 	coverage := asCoverage(next.Coverage)
 	doc := planDoc{
-		Window: windowDoc(next.Window), Items: make([]planItem, len(next.Items)), Work: next.Cost.Work.Seconds(), Pauses: next.Cost.Pauses.Seconds(),
+		Window: asWindow(next.Window), Items: make([]planItem, len(next.Items)), Work: next.Cost.Work.Seconds(), Pauses: next.Cost.Pauses.Seconds(),
 		Total: next.Cost.Total.Seconds(), Left: next.Cost.Left, Backlog: asBacklog(next.Backlog), Coverage: &coverage,
 	}
 	for i, item := range next.Items {

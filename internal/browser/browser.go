@@ -119,6 +119,18 @@ func (t *Tab) Look(width, height int64, scheme string) error {
 	return nil
 }
 
+// Zone sets the time zone that scripts see, such as Asia/Kathmandu.
+func (t *Tab) Zone(name string) error {
+	err := chromedp.Do(t.ctx, chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: name})
+		return err
+	}))
+	if err != nil {
+		return fmt.Errorf("setting the time zone %s: %w", name, err)
+	}
+	return nil
+}
+
 // Eval returns the value of a JavaScript expression, or of what it promises.
 func Eval[T any](t *Tab, expression string) (T, error) {
 	return chromedp.Run(t.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))

@@ -2,6 +2,7 @@ package browser
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -23,6 +24,87 @@ func TestVoteIsSeen(t *testing.T) {
 	v.click(`#entries a[href="/nfts/fugz-6"]`)
 	v.wait(fmt.Sprintf(`location.pathname === "/nfts/fugz-6" && document.querySelector("main").innerText.includes(%q)`, score))
 	v.clean("the log and the NFT's page")
+}
+
+// TestVoteOnDots follows the live log to NFTs whose ids browsers take for folders.
+func TestVoteOnDots(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	v := s.sign("operator")
+	v.register("odd", ".", "..")
+	v.visit("/log")
+	v.wait(`document.querySelector("[data-live-state=live]")`)
+	for _, id := range []string{".", ".."} {
+		s.vote(fmt.Sprintf(`{"key": "dots%s", "voter": "visitor", "kind": "fire", "a": %q}`, id, id))
+		v.wait(fmt.Sprintf(`[...document.querySelectorAll("#entries a.of")].some((a) => a.textContent === %q && a.getAttribute("href") === "/nfts/?is=%s")`, id, id))
+	}
+	v.click(`#entries a.of[href="/nfts/?is=.."]`)
+	v.wait(`document.querySelector("h1").textContent === ".." && location.search === "?is=.."`)
+	v.clean("the log and the NFT's page")
+}
+
+// TestChartsTellUTC draws a chart in a zone far from UTC: its numbers and axis
+// are those of UTC.
+func TestChartsTellUTC(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	v := s.sign("viewer")
+	drawn := func(zone string) string {
+		t.Helper()
+		v.must(v.Zone(zone))
+		v.visit("/nfts/fugz-6")
+		text, err := Eval[string](v.Tab, `(async () => {
+			const texts = [], fill = CanvasRenderingContext2D.prototype.fillText;
+			CanvasRenderingContext2D.prototype.fillText = function (text, ...at) { texts.push(text); fill.call(this, text, ...at); };
+			document.querySelector("[data-chart]").style.width = "300px"; // it is drawn again
+			for (let i = 0; i < 100 && !texts.length; i++) await new Promise((done) => setTimeout(done, 50));
+			const first = document.querySelector(".chart details:has(.numbers)");
+			first.open = true;
+			while (!first.querySelector("tbody th")) await new Promise((done) => setTimeout(done, 50));
+			return Intl.DateTimeFormat().resolvedOptions().timeZone + "\n" + [...first.querySelectorAll("tbody th")].map((e) => e.textContent).join() + "\n" + [...new Set(texts)].join();
+		})()`)
+		v.must(err)
+		return text
+	}
+	_, utc, _ := strings.Cut(drawn("UTC"), "\n")
+	zone, kathmandu, _ := strings.Cut(drawn("Asia/Kathmandu"), "\n")
+	if zone != "Asia/Kathmandu" && zone != "Asia/Katmandu" {
+		t.Fatalf("the browser is in %s", zone)
+	}
+	if utc != kathmandu || len(utc) < 20 {
+		t.Errorf("the chart says\n%s\nand in Kathmandu\n%s", utc, kathmandu)
+	}
+	v.clean("charts")
+}
+
+// TestJobsFollowTheTheme switches the theme: the job queue's pages in their
+// frame follow, at once and when they are loaded.
+func TestJobsFollowTheTheme(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	v := s.sign("operator")
+	const frame = `document.querySelector("iframe.jobs").contentDocument?.documentElement.classList.contains(%q)`
+	v.visit("/jobs/")
+	v.wait(fmt.Sprintf(frame, "light"))
+	v.do(`document.querySelector("[data-theme-form]").requestSubmit()`)
+	v.wait(fmt.Sprintf(frame, "dark"))
+	v.visit("/jobs/")
+	v.wait(fmt.Sprintf(frame, "dark"))
+	v.clean("jobs")
+}
+
+// TestCancelIsFollowed cancels a run: the page tells of it until it has ended.
+func TestCancelIsFollowed(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "batch.delay=5s")
+	v := s.sign("operator")
+	v.visit("/scheduler")
+	v.do(`fetch("/scheduler/backfill", {method: "POST", body: new URLSearchParams({})}).then((r) => { location = r.url; })`)
+	v.wait(`/has begun/.test(document.querySelector("#running").innerText)`)
+	v.click(`main form[action$="/cancel"] button`)
+	v.wait(`/^.run=\d+$/.test(location.search) && /is cancelled/.test(document.querySelector("#running").innerText)`)
+	v.wait(`!document.querySelector("main").innerText.includes("ends after the NFTs under way")`)
+	v.clean("cancelling")
 }
 
 // TestRunNow runs a batch by hand: its progress shows, and it ends in the

@@ -29,12 +29,17 @@ func TestEveryPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	operator, viewer := s.sign("operator"), s.sign("viewer")
+	// A collection whose name is as long as can be, and has no place to break.
+	long := strings.Repeat("w", 200)
+	operator.register(long, "long-"+strings.Repeat("w", 100))
+	s.vote(`{"key": "long", "voter": "` + strings.Repeat("v", 200) + `", "kind": "fire", "a": "long-` + strings.Repeat("w", 100) + `"}`)
 	operator.do(`fetch("/scheduler/run", {method: "POST", body: new URLSearchParams({size: "1"})})`) // so that there is a run to look at
 	for _, v := range []*visitor{operator, viewer} {
 		pages := v.pages(patterns)
 		if len(pages) < 12 {
 			t.Errorf("only %d pages are walked: %v", len(pages), pages)
 		}
+		pages = append(pages, "/collections/"+long, "/nfts/long-"+strings.Repeat("w", 100), "/scheduler/test?nft=fugz-6")
 		v.Errors() // of asking which pages there are
 		for _, path := range pages {
 			v.examine(path)
@@ -42,6 +47,18 @@ func TestEveryPage(t *testing.T) {
 	}
 	stranger := s.open()
 	stranger.examine("/sign-in")
+}
+
+// register registers an NFT over the API.
+func (v *visitor) register(collection string, ids ...string) {
+	v.t.Helper()
+	for _, id := range ids {
+		status, err := Eval[int](v.Tab, fmt.Sprintf(`fetch("/api/v1/nfts", {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify([{id: %q, name: %q, collection: %q}])}).then((r) => r.status)`, id, id, collection))
+		v.must(err)
+		if status != 200 {
+			v.t.Fatalf("registering NFT %q: status %d", id, status)
+		}
+	}
 }
 
 // pages are the paths of pages that the visitor may see.
@@ -64,6 +81,10 @@ func (v *visitor) pages(patterns []string) (pages []string) {
 	return pages
 }
 
+// tallest is how high a row of a table or an entry of the log may be in a
+// window of a width, in pixels: two lines, and about five on a phone.
+var tallest = map[int64]int{1440: 64, 390: 120}
+
 // examine looks at a page in every way.
 func (v *visitor) examine(path string) {
 	v.t.Helper()
@@ -83,6 +104,11 @@ func (v *visitor) examine(path string) {
 			v.must(err)
 			if wide != "" {
 				v.t.Errorf("%s: scrolls sideways: %s", where, wide)
+			}
+			tall, err := Eval[[]string](v.Tab, fmt.Sprintf(`[...document.querySelectorAll(".table tbody tr, .log li")].map((e) => [e.getBoundingClientRect().height, e]).filter(([height]) => height > %d).map(([height, e]) => height + " pixels: " + e.outerHTML.slice(0, 400))`, tallest[width]))
+			v.must(err)
+			for _, row := range tall {
+				v.t.Errorf("%s: a row takes %s", where, row)
 			}
 			found, err := Eval[[]string](v.Tab, fmt.Sprintf(`axe.run(document, {resultTypes: ["violations"], ...%s}).then((r) => r.violations.flatMap((f) => f.nodes.slice(0, 3).map((n) => f.id + ": " + f.help + ": " + n.target.join(" ") + ": " + (n.any[0]?.message || "") + " " + n.html.slice(0, 160))))`, rules(scheme)))
 			v.must(err)

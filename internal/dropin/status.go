@@ -111,37 +111,9 @@ func (a *API) schedule(ctx context.Context) (schedulerConfig, error) {
 	if err != nil {
 		return c, fmt.Errorf("reading the failed list: %w", err)
 	}
-	c.Status.Next = momentOf(nextRun(in, next, now))
+	c.Status.Next = momentOf(next.Begins)
 	c.Status.Health, c.Status.Reasons = health(in, next, failed, now)
 	return c, nil
-}
-
-// nextRun returns when the next batch begins; zero where batches are paused
-// until somebody resumes them.
-func nextRun(in *settings.InForce, next outlook.Run, now time.Time) time.Time {
-	if !in.Batches.On(now) {
-		return later(next.Window.Start, now)
-	}
-	if in.Batches.Until.IsZero() {
-		return time.Time{}
-	}
-	// A window that is open when the pause ends runs then.
-	var last time.Time
-	if next.Last != nil {
-		last, _ = time.Parse(time.RFC3339, next.Last.Window)
-	}
-	end := in.Batches.Until
-	if _, due := in.Batch.ToRun(last, end); due {
-		return end
-	}
-	return in.Batch.Following(last, end).Start
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // health says how the system is, and why.

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"poa/internal/exact"
 	"poa/internal/outlook"
 	"poa/internal/scoring"
+	"poa/internal/settings"
 	"poa/internal/store"
 	"poa/internal/trigger"
 )
@@ -148,11 +150,18 @@ func (a *API) checkTriggers(ctx context.Context, q *request) (any, error) {
 	if rating.NFT == 0 {
 		rating.Rating = in.Policy.Constants.NewRating()
 	}
-	votes := map[string]outlook.Vote{}
-	for _, v := range outlook.Votes(in.Policy, rating, a.now()) {
-		votes[v.Name] = v
+	collections, err := a.collections(ctx)
+	if err != nil {
+		return nil, err
 	}
-	paused := in.Triggers.On(a.Now())
+	stands, err := outlook.Of(ctx, a.Store, &nft, collections)
+	if err != nil {
+		return nil, err
+	}
+	next := map[string]condition{}
+	for _, v := range outlook.Votes(in.Policy, rating, a.now()) {
+		next[v.Name] = asCondition(v, in, stands, a.now())
+	}
 	type conditions struct {
 		Regular condition `json:"regularVote"`
 		Super   condition `json:"superVote"`
@@ -167,9 +176,7 @@ func (a *API) checkTriggers(ctx context.Context, q *request) (any, error) {
 		votedNFT
 		Scored bool `json:"hasPOAv2"`
 	}
-	c := conditions{
-		asCondition(votes["matchup, won"], paused), asCondition(votes["super matchup, won"], paused), asCondition(votes["FIRE"], paused),
-	}
+	c := conditions{next["matchup, won"], next["super matchup, won"], next["FIRE"]}
 	return struct {
 		NFT        checkedNFT `json:"nft"`
 		Conditions conditions `json:"triggerConditions"`
@@ -180,16 +187,16 @@ func (a *API) checkTriggers(ctx context.Context, q *request) (any, error) {
 	}, nil
 }
 
-func asCondition(v outlook.Vote, paused bool) condition {
+func asCondition(v outlook.Vote, in *settings.InForce, nft outlook.NFT, now time.Time) condition {
 	if !v.Computes {
-		return condition{Priority: "low", Reason: "no rule holds: the next batch takes it"}
+		return condition{Priority: "low", Reason: "no rule holds; the vote " + v.Follows(in, nft, now)}
 	}
 	reason := map[trigger.Reason]string{
 		trigger.Super: "super vote", trigger.Fire: "FIRE vote", trigger.HighActivity: "high activity",
 		trigger.Milestone: fmt.Sprintf("vote milestone: %d", v.Milestone),
 	}[v.Reason]
-	if paused {
-		return condition{Priority: v.Priority.String(), Reason: reason + ", but triggers are paused: the next batch takes it"}
+	if in.Triggers.On(now) {
+		return condition{Priority: v.Priority.String(), Reason: reason + ", but triggers are paused; the vote " + v.Follows(in, nft, now)}
 	}
 	return condition{true, v.Priority.String(), reason}
 }

@@ -23,7 +23,8 @@ type Planner interface {
 
 // Run is what the next batch would do if it began now.
 type Run struct {
-	Window   batch.Window // in which it will run
+	Window   batch.Window // in which it will run; the zero Window while nobody knows
+	Begins   time.Time    // when it will; zero while batches are paused until somebody resumes them
 	Last     *store.Run   // the last batch, nil for none
 	Items    []batch.Item
 	Cost     batch.Cost
@@ -68,13 +69,26 @@ func Schedule(ctx context.Context, st store.Service, in *settings.InForce, backl
 		r.Last, r.Measured = &runs[0], Inside(&runs[0]).measured()
 		last, _ = time.Parse(time.RFC3339, runs[0].Window)
 	}
-	if window, due := in.Batch.ToRun(last, now); due {
-		r.Window = window
-	} else {
-		r.Window = in.Batch.Following(last, now)
-	}
+	r.Window, r.Begins = begin(in, last, now)
 	r.Coverage = r.In(in.Batch, in.Batch.Mode)
 	return r, nil
+}
+
+// begin returns the window of the next batch after that of last, and when it
+// begins; zero both while batches are paused until somebody resumes them.
+func begin(in *settings.InForce, last, now time.Time) (batch.Window, time.Time) {
+	from := now
+	if in.Batches.On(now) {
+		if from = in.Batches.Until; from.IsZero() {
+			return batch.Window{}, from
+		}
+	}
+	// A window that is open when a pause ends runs then.
+	if window, due := in.Batch.ToRun(last, from); due {
+		return window, from
+	}
+	window := in.Batch.Following(last, from)
+	return window, window.Start
 }
 
 // In returns when the backlog is covered in a mode. In adaptive mode, while no

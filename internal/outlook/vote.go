@@ -14,8 +14,10 @@ type Vote struct {
 	Name     string
 	Possible bool // a FIRE that does not stand cannot be withdrawn
 	Computes bool // at once
+	Changes  bool // what the score is made of
 	trigger.Decision
-	Votes int64 // the NFT's vote count then
+	Votes  int64        // the NFT's vote count then
+	Rating store.Rating // as it is then
 }
 
 // Votes returns what the next vote on an NFT would do, for each kind of vote,
@@ -24,7 +26,7 @@ func Votes(p *publish.Policy, r store.Rating, now time.Time) []Vote {
 	list := make([]Vote, 0, len(hypotheses))
 	for _, h := range hypotheses {
 		if h.vote.Kind == scoring.Unfire && r.Fires == 0 {
-			list = append(list, Vote{Name: h.name, Votes: r.Votes})
+			list = append(list, Vote{Name: h.name, Votes: r.Votes, Rating: r})
 			continue
 		}
 		list = append(list, h.ask(p, r, now))
@@ -56,6 +58,7 @@ var hypotheses = [...]hypothesis{
 func (h hypothesis) ask(p *publish.Policy, r store.Rating, now time.Time) Vote {
 	h.vote.CastAt = now
 	voter, before, changed := p.Constants.NewVoter(), r.Votes, false
+	changes := h.vote.Outcome != scoring.Neither
 	if h.vote.Kind == scoring.Matchup {
 		opponent := p.Constants.NewRating()
 		p.Constants.FoldMatchup(h.vote, &voter, &r.Rating, &opponent)
@@ -65,6 +68,7 @@ func (h hypothesis) ask(p *publish.Policy, r store.Rating, now time.Time) Vote {
 			opinion.Weight = p.Constants.Weight(&voter)
 		}
 		_, changed = p.Constants.FoldOpinion(h.vote, &voter, &r.Rating, &opinion)
+		changes = changed
 	}
 	if h.vote.Kind != scoring.Unfire {
 		r.Recent.Add(now)
@@ -72,7 +76,7 @@ func (h hypothesis) ask(p *publish.Policy, r store.Rating, now time.Time) Vote {
 	d, ok := p.Rules.Decide(trigger.Event{
 		Vote: h.vote, Changed: changed, VotesBefore: before, VotesAfter: r.Votes, Recent: r.Recent, ReceivedAt: now,
 	})
-	return Vote{Name: h.name, Possible: true, Computes: ok, Decision: d, Votes: r.Votes}
+	return Vote{Name: h.name, Possible: true, Computes: ok, Changes: changes, Decision: d, Votes: r.Votes, Rating: r}
 }
 
 // Names are the names of the votes that Votes tells of, in its order.

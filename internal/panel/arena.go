@@ -16,8 +16,10 @@ import (
 	"poa/internal/access"
 	"poa/internal/config"
 	"poa/internal/ledger"
+	"poa/internal/outlook"
 	"poa/internal/publish"
 	"poa/internal/scoring"
+	"poa/internal/settings"
 	"poa/internal/store"
 	"poa/internal/trigger"
 )
@@ -337,7 +339,7 @@ func (a *arena) cast(r *http.Request, v ledger.Vote) error {
 	if err != nil {
 		return err
 	}
-	policy := a.Settings.Current().Policy
+	in := a.Settings.Current()
 	answers, err := a.Votes.Submit(ctx, []ledger.Vote{v})
 	if err != nil {
 		return fmt.Errorf("casting a vote: %w", err)
@@ -349,12 +351,17 @@ func (a *arena) cast(r *http.Request, v ledger.Vote) error {
 	if err != nil {
 		return err
 	}
-	a.keep(r, effectOf(policy, v, &answers[0], before, after, a.now()))
+	collections, err := a.Overview.Collections(r.Context())
+	if err != nil {
+		return fmt.Errorf("reading the collections: %w", err)
+	}
+	a.keep(r, effectOf(in, v, &answers[0], before, after, collections, a.now()))
 	return nil
 }
 
 // effectOf puts together what a vote that was just committed caused.
-func effectOf(policy *publish.Policy, v ledger.Vote, answer *ledger.Answer, before, after standing, now time.Time) effect {
+func effectOf(in *settings.InForce, v ledger.Vote, answer *ledger.Answer, before, after standing, collections []store.Collection, now time.Time) effect {
+	policy := in.Policy
 	e := effect{
 		Number: answer.Number, At: now, Took: answer.Took, Duplicate: answer.Duplicate, Vote: v,
 		Before: before.voter, After: after.voter, MinJudged: policy.Constants.ReliabilityMinJudged,
@@ -366,7 +373,8 @@ func effectOf(policy *publish.Policy, v ledger.Vote, answer *ledger.Answer, befo
 		if at := slices.IndexFunc(answer.Triggered, func(t ledger.Triggered) bool { return t.NFT == n.NFT.ID }); at >= 0 {
 			n.Triggered = &answer.Triggered[at]
 		} else {
-			n.WhyNot = whyNot(policy, &v, before.nfts[i].Fire, &n, now)
+			of := outlook.NFT{Rating: n.After, Off: outlook.SwitchedOff(collections, n.NFT.Collection)}
+			n.WhyNot = whyNot(policy, &v, before.nfts[i].Fire, &n, of.Turn(in, now).Follows(in, now), now)
 		}
 		e.NFTs = append(e.NFTs, n)
 	}
@@ -395,8 +403,8 @@ func deltas(c *scoring.Constants, before, after *scoring.Rating) []delta {
 	return slices.DeleteFunc(list, func(d delta) bool { return fixed(d.Before, d.Decimals) == fixed(d.After, d.Decimals) })
 }
 
-// whyNot says why a vote computed no score of an NFT, and when that is done.
-func whyNot(policy *publish.Policy, v *ledger.Vote, stood bool, n *nftEffect, now time.Time) string {
+// whyNot says why a vote computed no score of an NFT, and what follows then.
+func whyNot(policy *publish.Policy, v *ledger.Vote, stood bool, n *nftEffect, follows string, now time.Time) string {
 	switch {
 	case v.Kind == scoring.Fire && stood:
 		return "Your FIRE stood already, so nothing changed."
@@ -417,7 +425,7 @@ func whyNot(policy *publish.Policy, v *ledger.Vote, stood bool, n *nftEffect, no
 	if rules.HighActivity {
 		activity = fmt.Sprintf(", and %d of %d votes came within %s", recentVotes(n.After.Recent, now, rules.HighActivityIn), rules.HighActivityVotes, config.Format(rules.HighActivityIn))
 	}
-	return fmt.Sprintf("No rule held: %s, %s%s. %s", plural(n.After.Votes, "vote"), milestone, activity, whenComputed(policy, n))
+	return fmt.Sprintf("No rule held: %s, %s%s. The vote %s.", plural(n.After.Votes, "vote"), milestone, activity, follows)
 }
 
 func recentVotes(recent trigger.Recent, until time.Time, in time.Duration) (n int) {
@@ -427,19 +435,6 @@ func recentVotes(recent trigger.Recent, until time.Time, in time.Duration) (n in
 		}
 	}
 	return n
-}
-
-// whenComputed says when an NFT that was not computed will be.
-func whenComputed(policy *publish.Policy, n *nftEffect) string {
-	switch {
-	case n.After.Score == nil:
-		return "A batch computes its first score."
-	case !n.After.Due.Since.IsZero():
-		return "It is due: the next batch takes it."
-	case n.After.Votes >= policy.AgingVotes:
-		return "A batch computes its score again when that is old."
-	}
-	return fmt.Sprintf("Its score stays until a vote triggers, or it is old and has %d votes.", policy.AgingVotes)
 }
 
 // keep keeps an effect for the person behind a request.

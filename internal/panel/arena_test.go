@@ -40,7 +40,7 @@ func TestArenaTellsWhatVotesCause(t *testing.T) {
 		t.Errorf("after a matchup to %q", to)
 	}
 	alice.get(arenaPair, http.StatusOK).holds(t, "Picture 1 over Picture 2", "1200.0 →</span> 1216.0", "1200.0 →</span> 1184.0",
-		"No rule held: 1 vote, the next milestone is 5, and 1 of 5 votes came within 24h. A batch computes its first score.", "no trigger", "Your reliability stays 1.000")
+		"No rule held: 1 vote, the next milestone is 5, and 1 of 5 votes came within 24h. The vote waits for a batch: the first score.", "no trigger", "Your reliability stays 1.000")
 
 	cast("matchup", "a", "b", "c/2", "outcome", "b", "super", "yes")
 	alice.get(arenaPair, http.StatusOK).holds(t, "Super vote: Picture 2 over Picture 1", ">super vote</span>", "committed in", "Computed in the commit of the vote, with high priority.", "Your reliability 1.000 → 0.989; it weighs 1 until 3 votes were judged, 1 so far")

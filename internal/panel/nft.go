@@ -12,12 +12,12 @@ import (
 
 	"poa/internal/access"
 	"poa/internal/api"
-	"poa/internal/batch"
 	"poa/internal/exact"
 	"poa/internal/ledger"
 	"poa/internal/operate"
 	"poa/internal/outlook"
 	"poa/internal/scoring"
+	"poa/internal/settings"
 	"poa/internal/snapshot"
 	"poa/internal/store"
 )
@@ -143,6 +143,7 @@ type nftView struct {
 	Asked      bool               // for what an exact computation would give
 	Exact      *scoring.Result    // that, nil for no score
 	Turn       string             // of the batches
+	Outlook    []outlookRow       // what the next vote may do
 }
 
 func (n *nftPages) show(w http.ResponseWriter, r *http.Request) error {
@@ -170,9 +171,15 @@ func (n *nftPages) show(w http.ResponseWriter, r *http.Request) error {
 			return fmt.Errorf("computing the exact score of NFT %q: %w", v.NFT.ID, err)
 		}
 	}
-	if v.Turn, err = n.turn(r.Context(), read); err != nil {
+	collections, err := n.Overview.Collections(r.Context())
+	if err != nil {
+		return fmt.Errorf("reading the collections: %w", err)
+	}
+	of := outlook.NFT{Rating: read.Rating, Failure: read.Failure, Off: outlook.SwitchedOff(collections, read.NFT.Collection)}
+	if v.Turn, err = n.turn(r.Context(), &of, read.NFT.Number); err != nil {
 		return err
 	}
+	v.Outlook = outlookOf(read.Check.Votes, in, of, n.now())
 	head := page{Title: nameOf(v.NFT.ID, v.NFT.Name), Crumb: "NFTs", CrumbPath: "/nfts", Charts: true}
 	if v.NFT.Collection != "" {
 		head.Crumb, head.CrumbPath = v.NFT.Collection, collectionPath(v.NFT.Collection)
@@ -194,47 +201,40 @@ func (n *nftPages) exactNow(ctx context.Context, nft int64) (*scoring.Result, er
 }
 
 // turn says when batches take an NFT.
-func (n *nftPages) turn(ctx context.Context, r *nftRead) (string, error) {
+func (n *nftPages) turn(ctx context.Context, of *outlook.NFT, nft int64) (string, error) {
 	in, now := n.Settings.Current(), n.now()
-	s := r.Rating.Score
-	class := batch.New
-	switch {
-	case r.Failure != nil && r.Failure.NextTry.IsZero():
-		return fmt.Sprintf("Batches have given it up after %s. An operator can have it tried again.", plural(r.Failure.Tries, "failure")), nil
-	case r.Failure != nil && r.Failure.NextTry.After(now):
-		return fmt.Sprintf("A computation failed (%s so far); batches try it again %s.", plural(r.Failure.Tries, "time"), since(r.Failure.NextTry, now)), nil
-	case !r.Rating.Due.Since.IsZero():
-		class = batch.Due
-	case s == nil && !r.Rating.Scorable():
+	turn := of.Turn(in, now)
+	paused := ""
+	if turn.Waits() && in.Batches.On(now) {
+		paused = "Batches are paused. "
+	}
+	switch turn {
+	case outlook.Never:
 		return "Batches have nothing to compute: it has no vote that counts.", nil
-	case s == nil:
-	case r.Rating.Votes < in.Policy.AgingVotes:
-		return fmt.Sprintf("Batches recompute old scores of NFTs with %s or more; it has %s.", plural(in.Policy.AgingVotes, "vote"), count(r.Rating.Votes)), nil
-	case !s.ComputedAt.Before(now.Add(-in.Batch.OldAfter)):
-		return fmt.Sprintf("Its score is fresh: batches recompute it when it is %s old, %s.", span(in.Batch.OldAfter), since(s.ComputedAt.Add(in.Batch.OldAfter), now)), nil
-	default:
-		class = batch.Old
-	}
-	collections, err := n.Overview.Collections(ctx)
-	if err != nil {
-		return "", fmt.Errorf("reading the collections: %w", err)
-	}
-	if i := slices.IndexFunc(collections, func(c store.Collection) bool { return c.Name == r.NFT.Collection }); i >= 0 && !collections[i].Active {
+	case outlook.GivenUp:
+		return fmt.Sprintf("Batches have given it up after %s. An operator can have it tried again.", plural(of.Failure.Tries, "failure")), nil
+	case outlook.Off:
 		return "Its collection is switched off: batches leave it out.", nil
+	case outlook.Again:
+		return fmt.Sprintf("%sA computation failed (%s so far); batches try it again %s.", paused, plural(of.Failure.Tries, "time"), since(of.Failure.NextTry, now)), nil
+	case outlook.Few:
+		return fmt.Sprintf("Batches recompute old scores of NFTs with %s or more; it has %s.", plural(in.Policy.AgingVotes, "vote"), count(of.Rating.Votes)), nil
+	case outlook.Fresh:
+		return fmt.Sprintf("%sIts score is fresh: batches recompute it when it is %s old, %s.", paused, span(in.Batch.OldAfter), since(of.Rating.Score.ComputedAt.Add(in.Batch.OldAfter), now)), nil
 	}
-	if in.Batches.On(now) {
-		return "Batches are paused. " + turnWords[class], nil
+	if paused != "" {
+		return paused + turnWords[turn], nil
 	}
 	next, err := n.next.Get(ctx)
 	if err != nil {
 		return "", err
 	}
-	begins := since(next.Window.Start, now)
-	if place := next.Place[r.Rating.NFT]; place != 0 {
-		return fmt.Sprintf("%s It is number %d of %d that the next batch takes, %s.", turnWords[class], place, len(next.Items), begins), nil
+	begins := since(next.Begins, now)
+	if place := next.Place[nft]; place != 0 {
+		return fmt.Sprintf("%s It is number %d of %d that the next batch takes, %s.", turnWords[turn], place, len(next.Items), begins), nil
 	}
-	text := fmt.Sprintf("%s It is not among the %d that the next batch takes, %s.", turnWords[class], len(next.Items), begins)
-	within := map[batch.Class]time.Duration{batch.New: next.Coverage.New, batch.Due: next.Coverage.Due, batch.Old: next.Coverage.Old}[class]
+	text := fmt.Sprintf("%s It is not among the %d that the next batch takes, %s.", turnWords[turn], len(next.Items), begins)
+	within := map[outlook.Turn]time.Duration{outlook.First: next.Coverage.New, outlook.Owed: next.Coverage.Due, outlook.Old: next.Coverage.Old}[turn]
 	if within > 0 {
 		text += fmt.Sprintf(" All of its kind are computed within about %s at this pace.", span(within))
 	}
@@ -242,10 +242,10 @@ func (n *nftPages) turn(ctx context.Context, r *nftRead) (string, error) {
 }
 
 // turnWords say why batches take an NFT.
-var turnWords = map[batch.Class]string{
-	batch.New: "Batches take it as one that has votes and no score.",
-	batch.Due: "Batches take it as one that is due.",
-	batch.Old: "Batches take it as one whose score is old.",
+var turnWords = map[outlook.Turn]string{
+	outlook.First: "Batches take it as one that has votes and no score.",
+	outlook.Owed:  "Batches take it as one that is due.",
+	outlook.Old:   "Batches take it as one whose score is old.",
 }
 
 // compute computes and publishes the score of an NFT.
@@ -436,15 +436,15 @@ type outlookRow struct {
 	Votes      []string
 }
 
-// outlook says what the next vote of each kind would do.
-func (v *nftView) outlook(now time.Time) (list []outlookRow) {
-	for _, o := range v.Check.Votes {
+// outlookOf says what the next vote of each kind would do.
+func outlookOf(votes []outlook.Vote, in *settings.InForce, nft outlook.NFT, now time.Time) (list []outlookRow) {
+	for _, o := range votes {
 		if !o.Possible {
 			continue
 		}
-		row := outlookRow{Tone: "muted", What: "waits for a batch"}
+		row := outlookRow{Tone: "muted", What: o.Follows(in, nft, now)}
 		if o.Computes {
-			row = v.triggered(&o, now)
+			row = triggered(&o, row.What, in.Triggers.On(now))
 		}
 		i := slices.IndexFunc(list, func(r outlookRow) bool { return r.What == row.What })
 		if i < 0 {
@@ -455,13 +455,13 @@ func (v *nftView) outlook(now time.Time) (list []outlookRow) {
 	return list
 }
 
-func (v *nftView) triggered(o *outlook.Vote, now time.Time) outlookRow {
+func triggered(o *outlook.Vote, otherwise string, paused bool) outlookRow {
 	reason := reasonWord(string(o.Reason))
 	if o.Milestone != 0 {
 		reason = "milestone of " + plural(o.Milestone, "vote")
 	}
-	if v.Check.Paused.On(now) {
-		return outlookRow{What: fmt.Sprintf("marks it due (%s, %s priority), for triggers are paused", reason, o.Priority)}
+	if paused {
+		return outlookRow{What: fmt.Sprintf("marks it due (%s, %s priority), for triggers are paused, and %s", reason, o.Priority, otherwise)}
 	}
 	return outlookRow{Tone: "up", What: fmt.Sprintf("computes at once: %s, %s priority", reason, o.Priority)}
 }

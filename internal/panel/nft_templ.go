@@ -1272,7 +1272,7 @@ func nftOutlook(v *nftView) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				for _, o := range v.outlook(shellOf(ctx).panel.clock()) {
+				for _, o := range v.Outlook {
 					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 104, "<tr>")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err

@@ -13,6 +13,7 @@ import (
 	"poa/internal/artwork"
 	"poa/internal/ledger"
 	"poa/internal/scoring"
+	"poa/internal/settings"
 	"poa/internal/store"
 )
 
@@ -152,10 +153,16 @@ func TestWhenABatchTakesAnNFT(t *testing.T) {
 	v.get("/nfts/c%2F3?before=1000", http.StatusOK).holds(t, "Batches take it as one that has votes and no score. It is number ", "of 2 that the next batch takes")
 	s.cast(ledger.Vote{A: "c/2", Vote: scoring.Vote{Kind: scoring.Fire}})
 	v.get("/nfts/c%2F2", http.StatusOK).holds(t, "Batches recompute old scores of NFTs with 5 votes or more; it has 0")
+	v.get("/nfts/c%2F2?before=1000", http.StatusOK).holds(t,
+		`waits for a trigger: no batch below 5 votes</th><td>matchup, won; matchup, lost; matchup, tied; slider rating</td>`,
+		`changes no score</th><td>matchup, neither; super matchup, neither; FIRE that stands already</td>`)
+	must(t, s.Settings.Pause(t.Context(), settings.Batches, settings.Pause{Reason: "a copy", Who: "test"}))
+	v.get("/nfts/c%2F3?before=1002", http.StatusOK).holds(t, "Batches are paused. Batches take it", "waits for a batch: the first score; batches are paused")
 	must(t, s.Operate.SwitchCollection(t.Context(), "art", false, "", "test"))
 	deadline := time.Now().Add(20 * time.Second) // totals are read once a second
 	for {
 		if page := v.get("/nfts/c%2F3?before=1001", http.StatusOK); strings.Contains(page.body, "Its collection is switched off") {
+			page.holds(t, "waits for a trigger: its collection is switched off")
 			break
 		} else if time.Now().After(deadline) {
 			t.Fatalf("a collection that is off is not told of\n%s", page.body)

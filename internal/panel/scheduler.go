@@ -158,7 +158,10 @@ func begunWords(r *store.Run) string {
 	if r.Kind == store.BackfillRun {
 		of = ", a backfill of " + scope(r.Collection) + ","
 	}
-	if r.State == store.RunRunning {
+	switch {
+	case r.State == store.RunRunning && r.Cancel != "":
+		return of + " ends after the NFTs under way: cancelled by " + r.Cancel + "."
+	case r.State == store.RunRunning:
 		return of + " has begun."
 	}
 	text := fmt.Sprintf("%s is %s: %s computed, %s changed", of, r.State, count(r.Done-r.Failed), count(r.Changed))
@@ -168,12 +171,34 @@ func begunWords(r *store.Run) string {
 	return text + "."
 }
 
-// paced says why batches are slow, or how the last one ended.
-func (v *schedulerView) paced() string {
-	if v.Paced.Stopped {
-		return "the last run ended: " + v.Paced.Reason
+// begins says at what time the next batch begins.
+func (v *schedulerView) begins() string {
+	at := v.Begins.UTC()
+	switch {
+	case at.IsZero():
+		return "until resumed"
+	case at.Sub(v.Now) > 24*time.Hour:
+		return at.Format("2 Jan 15:04:05 UTC")
 	}
-	return v.Paced.Reason
+	return at.Format("15:04:05 UTC")
+}
+
+// lastEnded is the latest run that has ended, nil where the latest ones have not.
+func (v *schedulerView) lastEnded() *store.Run {
+	for i := range v.Runs {
+		if v.Runs[i].State != store.RunRunning {
+			return &v.Runs[i]
+		}
+	}
+	return nil
+}
+
+// endWords say how a run ended.
+func endWords(r *store.Run) string {
+	if r.StopReason == "" {
+		return string(r.State)
+	}
+	return string(r.State) + ": " + r.StopReason
 }
 
 // read reads all that the page shows.
@@ -619,7 +644,7 @@ func (s *schedulerPages) cancel(w http.ResponseWriter, r *http.Request) error {
 	run, err := s.Operate.Cancel(r.Context(), number, who(r))
 	back := here(r.PostFormValue("back"))
 	if back == "/" {
-		back = "/scheduler"
+		back = "/scheduler?run=" + strconv.FormatInt(number, 10)
 	}
 	switch {
 	case errors.Is(err, operate.ErrEnded):
@@ -629,7 +654,9 @@ func (s *schedulerPages) cancel(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	}
-	return s.told(w, r, back, fmt.Sprintf("Run %d ends after the NFTs under way.", number))
+	s.acted.Store(s.now().UnixMicro())
+	redirect(w, r, back) // which follows the run to its end
+	return nil
 }
 
 // pauseSubjects are what can be paused.

@@ -156,19 +156,13 @@ type testView struct {
 	Err     string
 	NFT     *store.Ranked // chosen
 	Votes   []outlook.Vote
-	Vote    string // chosen kind
+	Vote    string   // chosen kind
+	Follows []string // what comes of each of Votes that computes nothing at once
 	Paused  bool
 }
 
-// chosen is what a vote of the chosen kind would do.
-func (v *testView) chosen() *outlook.Vote {
-	for i := range v.Votes {
-		if v.Votes[i].Name == v.Vote {
-			return &v.Votes[i]
-		}
-	}
-	return nil
-}
+// chosen is the place of the chosen kind in Votes.
+func (v *testView) chosen() int { return slices.Index(outlook.Names(), v.Vote) }
 
 // voteOptions are the kinds of votes that can be tested.
 func voteOptions() []option {
@@ -216,30 +210,42 @@ func (s *schedulerPages) tested(ctx context.Context, search, vote string) (testV
 	if err != nil {
 		return v, err
 	}
-	v.NFT, v.Votes, v.Paused = &check.Ranked, check.Votes, check.Paused.On(s.now())
+	collections, err := s.Overview.Collections(ctx)
+	if err != nil {
+		return v, fmt.Errorf("reading the collections: %w", err)
+	}
+	of, err := outlook.Of(ctx, s.Store, &check.Ranked, collections)
+	if err != nil {
+		return v, err
+	}
+	in, now := s.Settings.Current(), s.now()
+	for i := range check.Votes {
+		v.Follows = append(v.Follows, check.Votes[i].Follows(in, of, now))
+	}
+	v.NFT, v.Votes, v.Paused = &check.Ranked, check.Votes, in.Triggers.On(now)
 	return v, nil
 }
 
-// does says what a vote would do.
-func (v *testView) does(o *outlook.Vote) string {
-	switch {
+// does says what the vote at a place of Votes would do.
+func (v *testView) does(i int) string {
+	switch o := &v.Votes[i]; {
 	case !o.Possible:
 		return "cannot be: no FIRE stands"
 	case !o.Computes:
-		return "waits for the batch"
+		return v.Follows[i]
 	case v.Paused:
 		return "marks it as owed"
 	}
 	return "computes at once"
 }
 
-// sentence goes on after the name of a vote.
-func (v *testView) sentence(o *outlook.Vote) string {
-	text := v.does(o)
-	if o.Computes {
+// sentence goes on after the name of the vote at a place of Votes.
+func (v *testView) sentence(i int) string {
+	text := v.does(i)
+	if o := &v.Votes[i]; o.Computes {
 		text += ", because of " + why(o) + ", with " + o.Priority.String() + " priority"
 		if v.Paused {
-			text += ": triggers are paused"
+			text += ": triggers are paused. It " + v.Follows[i]
 		}
 	}
 	return text + "."
@@ -267,7 +273,7 @@ func (s *schedulerPages) doTest(w http.ResponseWriter, r *http.Request) error {
 		return errNotFound
 	}
 	back := with("/scheduler/test", nil, "nft", id, "vote", vote)
-	if o := v.chosen(); !o.Computes {
+	if o := &v.Votes[v.chosen()]; !o.Computes {
 		return s.refuse(w, r, back, "Nothing was computed: a "+o.Name+" would not trigger.")
 	}
 	result, err := s.Operate.Compute(r.Context(), id, who(r))

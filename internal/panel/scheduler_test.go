@@ -9,6 +9,7 @@ import (
 
 	"poa/internal/ledger"
 	"poa/internal/scoring"
+	"poa/internal/settings"
 	"poa/internal/store"
 )
 
@@ -99,7 +100,7 @@ func TestRunNow(t *testing.T) {
 	page := alice.get("/scheduler", http.StatusOK)
 	page.holds(t, `href="/scheduler/runs/1"`)
 	page.lacks(t, "<progress", "Under way", "2 computed")
-	alice.get("/scheduler?run=1", http.StatusOK).holds(t, `is done: 2 computed, 2 changed.`, "the last run ended: all that was planned is done, 2 NFTs", `run=1"`)
+	alice.get("/scheduler?run=1", http.StatusOK).holds(t, `is done: 2 computed, 2 changed.`, `<dt>Last run</dt><dd><a href="/scheduler/runs/1">1</a>, done: all that was planned is done, 2 NFTs</dd>`, `run=1"`)
 	alice.get("/scheduler/runs/1", http.StatusOK).holds(t, "asked for by alice", "2 new", "done", `href="/nfts/c%2F`, "run ended")
 	alice.get("/scheduler/runs?kind=manual", http.StatusOK).holds(t, `href="/scheduler/runs/1"`)
 	alice.get("/scheduler/runs?kind=batch", http.StatusOK).lacks(t, `href="/scheduler/runs/1"`)
@@ -124,6 +125,7 @@ func TestCancelRun(t *testing.T) {
 	alice := s.sign(store.Operator, "alice")
 	alice.post("/scheduler/run", http.StatusSeeOther)
 	s.sign(store.Viewer, "vera").post("/scheduler/runs/1/cancel", http.StatusForbidden)
+	alice.get("/scheduler", http.StatusOK).holds(t, `name="back" value="/scheduler?run=1"`)
 	if run := s.run(1); run.Cancel != "" {
 		t.Fatalf("a viewer cancelled %+v", run)
 	}
@@ -133,12 +135,18 @@ func TestCancelRun(t *testing.T) {
 	if run := s.run(1); run.Cancel != "alice" {
 		t.Errorf("the run is %+v", run)
 	}
-	alice.get("/scheduler", http.StatusOK).holds(t, "cancelled by alice")
+	alice.get("/scheduler?run=1", http.StatusOK).holds(t, "Run 1</a>  ends after the NFTs under way: cancelled by alice.", `role="status"`)
 	s.work()
 	if run := s.run(1); run.State != store.RunCancelled || run.Done != 0 {
 		t.Errorf("the run is %+v", run)
 	}
-	alice.post("/scheduler/runs/1/cancel", http.StatusSeeOther)
+	later(s)
+	ended := alice.get("/scheduler?run=1", http.StatusOK)
+	ended.holds(t, "Run 1</a>  is cancelled: 0 computed, 0 changed.")
+	ended.lacks(t, "ends after the NFTs under way")
+	if to := alice.post("/scheduler/runs/1/cancel", http.StatusSeeOther).Header.Get("Location"); to != "/scheduler?run=1" {
+		t.Errorf("led to %q", to)
+	}
 	alice.get("/scheduler", http.StatusOK).holds(t, "Run 1 had ended before: cancelled.")
 	alice.post("/scheduler/runs/7/cancel", http.StatusNotFound)
 }
@@ -197,6 +205,25 @@ func TestPauseAndResume(t *testing.T) {
 	alice.post("/scheduler/resume", http.StatusUnprocessableEntity, "what", "x")
 }
 
+// TestNextRunOfAPause sees that no run is promised at a time when batches are
+// paused.
+func TestNextRunOfAPause(t *testing.T) {
+	s := open(t)
+	at := time.Date(2026, time.July, 1, 10, 40, 0, 0, time.UTC)
+	s.Now = func() time.Time { return at }
+	vera := s.sign(store.Viewer, "vera")
+	const figure = `<div class="figure">paused</div><div class="muted small">`
+	vera.get("/scheduler", http.StatusOK).holds(t, `<div class="muted small">10:40:00 UTC</div>`) // the window that is open has had no run
+	for end, told := range map[string]string{"": "until resumed", "2999-07-01T12:20": "1 Jul 12:20:00 UTC"} {
+		until, _ := time.Parse("2006-01-02T15:04", end)
+		must(t, s.Settings.Pause(t.Context(), settings.Batches, settings.Pause{Until: until, Reason: "a copy", Who: "test"}))
+		at = at.Add(10 * time.Second)
+		page := vera.get("/scheduler", http.StatusOK)
+		page.holds(t, figure+told+"</div>")
+		page.lacks(t, "data-countdown")
+	}
+}
+
 // TestPausesAreOnEveryPage sees that nobody takes paused scoring for live, on
 // the scheduler's own page once.
 func TestPausesAreOnEveryPage(t *testing.T) {
@@ -226,7 +253,7 @@ func TestTestTrigger(t *testing.T) {
 
 	const path = "/scheduler/test?nft=c%2F1&vote=FIRE"
 	shown := vera.get(path, http.StatusOK)
-	shown.holds(t, "1 vote, no score", "computes at once, because of FIRE, with high priority.", "waits for the batch")
+	shown.holds(t, "1 vote, no score", "computes at once, because of FIRE, with high priority.", "waits for a batch: the first score", ">changes no score<")
 	shown.lacks(t, "Do it")
 	vera.post("/scheduler/test", http.StatusForbidden, "nft", "c/1", "vote", "FIRE")
 	alice.get(path, http.StatusOK).holds(t, "Do it: compute now")
@@ -249,7 +276,9 @@ func TestTestTrigger(t *testing.T) {
 	alice.post("/scheduler/test", http.StatusNotFound, "nft", "nothing", "vote", "FIRE")
 
 	alice.post("/scheduler/pause", http.StatusSeeOther, "what", "triggers", "reason", "trying")
-	vera.get(path, http.StatusOK).holds(t, "marks it as owed, because of FIRE, with high priority: triggers are paused.")
+	vera.get(path, http.StatusOK).holds(t, "marks it as owed, because of FIRE, with high priority: triggers are paused. It waits for a batch: a computation is owed.")
+	alice.post("/scheduler/pause", http.StatusSeeOther, "what", "batches", "reason", "trying")
+	vera.get(path, http.StatusOK).holds(t, "It waits for a batch: a computation is owed; batches are paused.")
 }
 
 // fails puts an NFT on the failed list, after its last try.

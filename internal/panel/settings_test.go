@@ -1,6 +1,7 @@
 package panel
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -22,6 +23,29 @@ func TestSettingsAreShown(t *testing.T) {
 	viewer.get("/settings", http.StatusOK).lacks(t, "<input type=\"hidden\" name=\"s.", "Review the changes", "/settings/review")
 	for _, v := range s.Settings.List() {
 		page.holds(t, `data-setting="`+v.Name+`"`)
+	}
+}
+
+// TestSettingShowsItsDefault sees that the default is told while it is the
+// value, and the source of a value that equals it.
+func TestSettingShowsItsDefault(t *testing.T) {
+	s := open(t)
+	alice := s.sign(store.Operator, "alice")
+	line := func() string {
+		page := alice.get("/settings", http.StatusOK).body
+		_, page, _ = strings.Cut(page, `data-setting="batch.every"`)
+		_, page, _ = strings.Cut(page, `class="origin">`)
+		page, _, _ = strings.Cut(page, "</div>")
+		return page
+	}
+	if got := line(); got != `<span class="muted">default 1h</span>` {
+		t.Errorf("of the default it says %s", got)
+	}
+	for _, value := range []string{`"15m"`, `"1h"`} {
+		must(t, s.Settings.Change(t.Context(), settings.Change{Values: map[string]json.RawMessage{"batch.every": json.RawMessage(value)}, Who: "test", Why: "trying"}))
+	}
+	if got := line(); !strings.Contains(got, "set here") || !strings.Contains(got, "default 1h") {
+		t.Errorf("of a value that equals the default it says %s", got)
 	}
 }
 

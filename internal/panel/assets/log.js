@@ -28,6 +28,8 @@ document.addEventListener("poa:ready", () => {
     const others = Object.keys(e.reasons || {}).filter((r) => r !== e.reason).sort();
     return [e.reason, ...others].map((r) => (words.reasons[r] || r.replaceAll("_", " ")) + ((e.reasons?.[r] || 0) > 1 ? ` ×${e.reasons[r]}` : "")).join(", ");
   }
+  // As nftPath of the templates: browsers take "." and ".." for folders.
+  const nftPath = (id) => "/nfts/" + (id === "." || id === ".." ? "?is=" + id : encodeURIComponent(id));
   function row(e) {
     const li = blank.cloneNode(true);
     const part = (name) => li.querySelector(name);
@@ -36,7 +38,7 @@ document.addEventListener("poa:ready", () => {
     const badge = part(".badge");
     badge.className = "badge " + (words.tones[e.kind] || "");
     badge.textContent = e.kind.replaceAll("_", " ");
-    if (e.nft) { part(".of").textContent = e.nft; part(".of").href = "/nfts/" + encodeURIComponent(e.nft); } else part(".of").remove();
+    if (e.nft) { part(".of").textContent = part(".of").title = e.nft; part(".of").href = nftPath(e.nft); } else part(".of").remove();
     part(".why").textContent = reasons(e);
     part(".detail").textContent = e.detail || "";
     if (e.run) { part(".run").textContent = "run " + e.run; part(".run").href = "/scheduler/runs/" + e.run; } else part(".run").remove();

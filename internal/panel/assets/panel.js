@@ -18,6 +18,7 @@
       const now = root.dataset.theme || (dark.matches ? "dark" : "light");
       const next = now === "dark" ? "light" : "dark";
       root.dataset.theme = next;
+      window.jobsTheme();
       const secure = location.protocol === "https:" ? "; secure" : "";
       document.cookie = `poa_theme=${next}; path=/; max-age=31536000; samesite=lax${secure}`;
       repaint();
@@ -186,10 +187,11 @@
     const options = {
       width: host.clientWidth || 300, height: height(host),
       padding: [8, 8, 0, 0],
+      tzDate: (ts) => uPlot.tzDate(new Date(ts * 1e3), "UTC"),
       legend: { show: false },
       cursor: { points: { size: 6 }, drag: { x: false, y: false }, y: false },
       scales: {
-        x: { time: !data.labels, range: data.series.some((s) => s.kind === "bars") ? (u, a, b) => { const step = data.times.length > 1 ? data.times[1] - data.times[0] : 60; return [a - step / 2, b + step / 2]; } : undefined },
+        x: { time: !data.labels, range: data.series.some((s) => s.kind === "bars") ? (u, a, b) => { const step = data.times.length > 1 ? data.times[1] - data.times[0] : 60; return [a - step / 2, b + step / 2]; } : data.times.length === 1 && !data.labels ? (u, a) => [a - 1800, a + 1800] : undefined },
         y: { range: (u, a, b) => { const [lo, hi] = data.range || []; const low = lo ?? Math.min(0, a); const high = hi ?? Math.max(b, low + 1); return [low, hi ?? high + (high - low) * 0.06]; } },
       },
       axes: [
@@ -220,7 +222,7 @@
     if (a >= 1e4) return +(v / 1e3).toFixed(1) + "k";
     return String(+v.toFixed(a < 10 ? 2 : 1));
   }
-  const moment = (data, i) => data.labels ? data.labels[i] : new Date(data.times[i] * 1000).toLocaleString([], { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+  const moment = (data, i) => data.labels ? data.labels[i] : new Date(data.times[i] * 1000).toLocaleString([], { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", timeZone: "UTC" });
   function node(tag, cls, text) { const e = document.createElement(tag); if (cls) e.className = cls; if (text != null) e.textContent = text; return e; }
   function legend(figure, c, at) {
     const list = $(".legend", figure || document.createElement("i"));
@@ -236,14 +238,14 @@
       if (v != null) item.append(node("b", "", number(v) + (s.unit || data.unit ? " " + (s.unit || data.unit) : "")));
       list.append(item);
     });
-    if (at != null) list.append(node("li", "", moment(data, at)));
+    if (at != null) list.append(node("li", "", moment(data, at) + (data.labels ? "" : " UTC")));
   }
   function table(figure, data) {
     const place = $(".numbers", figure || document.createElement("i"));
     if (!place) return;
     const fill = () => {
       const t = node("table"), head = node("tr"), body = node("tbody");
-      head.append(node("th", "", data.labels ? "" : "Time"), ...data.series.map((s) => node("th", "num", s.name)));
+      head.append(node("th", "", data.labels ? "" : "Time (UTC)"), ...data.series.map((s) => node("th", "num", s.name)));
       head.children[0].scope = "col";
       data.times.forEach((_, i) => {
         const row = node("tr"), first = node("th", "", moment(data, i));
