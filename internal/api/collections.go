@@ -89,16 +89,17 @@ func (s *server) knownCollection(ctx context.Context, name *string) error {
 
 type switchIn struct {
 	Body struct {
-		Name   string `json:"name" maxLength:"200"`
-		Active bool   `json:"active"`
-		Why    string `json:"why,omitempty" maxLength:"1000"`
+		Name   freeText `json:"name" maxLength:"200"`
+		Active bool     `json:"active"`
+		Why    freeText `json:"why,omitempty" maxLength:"1000"`
 	}
 }
 
 func (s *server) switchCollection(ctx context.Context, in *switchIn) (*out[collectionDoc], error) {
-	err := s.Operate.SwitchCollection(ctx, in.Body.Name, in.Body.Active, in.Body.Why, who(ctx))
+	name := string(in.Body.Name)
+	err := s.Operate.SwitchCollection(ctx, name, in.Body.Active, string(in.Body.Why), who(ctx))
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, notFound("collection", in.Body.Name)
+		return nil, notFound("collection", name)
 	}
 	if err != nil {
 		return nil, err
@@ -108,9 +109,9 @@ func (s *server) switchCollection(ctx context.Context, in *switchIn) (*out[colle
 		return nil, err
 	}
 	for _, c := range rows {
-		if c.Name == in.Body.Name {
+		if c.Name == name {
 			return answer(asCollection(c)), nil
 		}
 	}
-	return nil, notFound("collection", in.Body.Name)
+	return nil, notFound("collection", name)
 }

@@ -87,7 +87,7 @@ func (s *server) listSettings(context.Context, *struct{}) (*out[items[settingDoc
 type changeIn struct {
 	Body struct {
 		Values map[string]any `json:"values" doc:"By name of the setting" example:"{\"batch.size\": 40}"`
-		Why    string         `json:"why" maxLength:"1000" doc:"For the log"`
+		Why    freeText       `json:"why" maxLength:"1000" doc:"For the log"`
 	}
 }
 
@@ -98,7 +98,7 @@ type changedDoc struct {
 }
 
 func (s *server) changeSettings(ctx context.Context, in *changeIn) (*out[changedDoc], error) {
-	change := settings.Change{Values: map[string]json.RawMessage{}, Who: who(ctx), Why: in.Body.Why}
+	change := settings.Change{Values: map[string]json.RawMessage{}, Who: who(ctx), Why: string(in.Body.Why)}
 	for name, v := range in.Body.Values {
 		text, err := json.Marshal(v)
 		if err != nil {
