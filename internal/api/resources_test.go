@@ -435,7 +435,12 @@ func TestSettings(t *testing.T) {
 			{"out of range", `{"values":{"batch.size":-1},"why":"x"}`, "body.values.batch.size"},
 			{"wrong type", `{"values":{"batch.size":"many"},"why":"x"}`, "body.values.batch.size"},
 			{"without why", `{"values":{"batch.size":30},"why":" "}`, "body.why"},
+			{"without why at all", `{"values":{"scoring.publishing.slider_neutral":40}}`, "body.why"},
+			{"why that is no text", `{"values":{"batch.adaptive.growth":30},"why":7}`, "body.why"},
+			{"a field too many", `{"values":{"batch.adaptive.growth":30},"why":"x","whim":"y"}`, "body.whim"},
 			{"nothing", `{"values":{},"why":"x"}`, "body.values"},
+			{"no values", `{"why":"x"}`, "body"},
+			{"null", `{"values":null,"why":"x"}`, "body.values"},
 		} {
 			p := read[problem](t, s.want(422, "PATCH", "/settings", store.Operator, c.body))
 			if len(p.Errors) == 0 || p.Errors[0].Location != c.location {
