@@ -164,7 +164,11 @@ func decodeMany(contentType string, body []byte) ([]json.RawMessage, error) {
 	switch mediaTypeOf(contentType) {
 	case "application/json":
 		var items []json.RawMessage
-		if err := json.Unmarshal(body, &items); err != nil {
+		err := json.Unmarshal(body, &items)
+		if err == nil && items == nil {
+			return nil, &failure{codeMalformed, "body", "the body must be a JSON array of votes, is null"}
+		}
+		if err != nil {
 			detail := "the body must be a JSON array of votes"
 			if wrong := (*json.UnmarshalTypeError)(nil); !errors.As(err, &wrong) {
 				detail += ": " + jsonError(err)

@@ -173,7 +173,7 @@ type registerNFTsIn struct {
 	Body []struct {
 		ID string `json:"id" minLength:"1" maxLength:"200"`
 		PutNFT
-	} `minItems:"1" maxItems:"5000"`
+	} `minItems:"1" maxItems:"5000" nullable:"false"`
 }
 
 type registeredDoc struct {

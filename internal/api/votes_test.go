@@ -169,6 +169,12 @@ func TestManyIsBounded(t *testing.T) {
 	s.want(http.StatusRequestEntityTooLarge, "POST", "/votes/batch", store.VoterGateway, `["`+string(make([]byte, 9<<20))+`"]`)
 	s.want(http.StatusBadRequest, "POST", "/votes/batch", store.VoterGateway, `[{"key":1},`)
 	s.want(http.StatusBadRequest, "POST", "/votes/batch", store.VoterGateway, `{"key":1}`)
+	for role, path := range map[store.Role]string{store.VoterGateway: "/votes/batch", store.Operator: "/nfts"} {
+		r := s.request("POST", path, s.keys[role], "application/json", " null ")
+		if p := read[problem](t, r); r.StatusCode < 400 || r.StatusCode >= 500 || len(p.Errors) != 1 || p.Errors[0].Location != "body" || !strings.Contains(p.Detail, "array") {
+			t.Errorf("null for %s: %s", path, r.body)
+		}
+	}
 	if r := s.request("POST", "/votes/batch", s.keys[store.VoterGateway], "text/csv", "a,b"); r.StatusCode != http.StatusUnsupportedMediaType {
 		t.Errorf("status %d for CSV", r.StatusCode)
 	}
