@@ -207,6 +207,23 @@ func TestReadinessLooksForTheJobQueue(t *testing.T) {
 	})
 }
 
+// TestOneProcessServesAFile sees that a second one says why it does not, and
+// that a file whose process was killed is served again.
+func TestOneProcessServesAFile(t *testing.T) {
+	database := "sqlite:" + filepath.Join(t.TempDir(), "poa.db")
+	first := serve(t, database)
+	code, _, stderr := run(t.Context(), t, nil, "serve", "--listen", "127.0.0.1:0", "--database", database)
+	if code != exitFailure || !strings.Contains(stderr, "another process serves it") {
+		t.Errorf("a second process: exit code %d\n%s", code, stderr)
+	}
+	poa(t, database, "sample") // others may use it
+	if err := first.command.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-first.ended
+	serve(t, database).stop()
+}
+
 // execute runs a statement on a database, beside what serves it.
 func execute(t *testing.T, database, statement string) {
 	t.Helper()
