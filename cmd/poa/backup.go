@@ -37,15 +37,11 @@ func (c *backupCommand) Run(ctx context.Context, m *Main) error {
 	if err != nil {
 		return fmt.Errorf("backing up %s: %w", db, err)
 	}
-	if m.cli.JSON {
-		return m.printJSON(struct {
-			File  string `json:"file"`
-			Bytes int64  `json:"bytes"`
-			Votes int64  `json:"votes"`
-		}{c.File, size, votes})
-	}
-	m.printf("%s holds a checked copy of %s: %s, %s bytes\n", c.File, db, plural(votes, "vote"), grouped(size))
-	return nil
+	return m.answer(struct {
+		File  string `json:"file"`
+		Bytes int64  `json:"bytes"`
+		Votes int64  `json:"votes"`
+	}{c.File, size, votes}, "%s holds a checked copy of %s: %s, %s bytes\n", c.File, db, plural(votes, "vote"), grouped(size))
 }
 
 // copyDatabase writes a snapshot of the SQLite file at from to a new file,

@@ -16,6 +16,7 @@ import (
 	"poa/internal/store/postgres"
 	"poa/internal/store/postgres/pgtest"
 	"poa/internal/store/sqlite"
+	"poa/internal/store/storetest"
 )
 
 // TestRealVotesOnBoth imports the votes of real people, twice, into both
@@ -24,7 +25,7 @@ import (
 func TestRealVotesOnBoth(t *testing.T) {
 	file, want := realVotes(t)
 	lite, postgresURL := filepath.Join(t.TempDir(), "poa.db"), pgtest.New(t)
-	var states []state
+	var states []storetest.State
 	for _, database := range []string{"sqlite:" + lite, postgresURL} {
 		run := func(args ...string) string { return readmeRun(t, append([]string{"--database", database}, args...)) }
 		run("import", file)
@@ -49,15 +50,7 @@ func TestRealVotesOnBoth(t *testing.T) {
 	}
 }
 
-// state is what two databases with the same votes have in common.
-type state struct {
-	Counts  store.Counts
-	Ratings map[string]scoring.Rating
-	Voters  map[string]scoring.Voter
-	Weights []scoring.Sum
-}
-
-func readState(t *testing.T, database string) state {
+func readState(t *testing.T, database string) storetest.State {
 	t.Helper()
 	ctx := context.Background()
 	var st store.Store
@@ -71,33 +64,7 @@ func readState(t *testing.T, database string) state {
 		t.Fatal(err)
 	}
 	defer st.Close()
-	s := state{Ratings: map[string]scoring.Rating{}, Voters: map[string]scoring.Voter{}}
-	err = st.View(ctx, func(v store.View) (err error) {
-		for r, err := range v.AllRatings(ctx) {
-			if err != nil {
-				return err
-			}
-			s.Ratings[r.ID] = r.Rating
-		}
-		for r, err := range v.AllVoters(ctx) {
-			if err != nil {
-				return err
-			}
-			s.Voters[r.ID] = r.Voter
-		}
-		for vote, err := range v.Log(ctx, 0) {
-			if err != nil {
-				return err
-			}
-			s.Weights = append(s.Weights, vote.Weight)
-		}
-		s.Counts, err = v.Counts(ctx)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return storetest.StateOf(t, st)
 }
 
 // realVotes returns a file of votes and what a database holds after it.

@@ -61,8 +61,8 @@ func TestOldAdminAPI(t *testing.T) {
 			t.Errorf("a browser that asks is answered %s, allowing %q", may.Status, origin)
 		}
 		s.stop()
-		if !strings.Contains(s.log.String(), "path="+path+" status=200") {
-			t.Errorf("the log does not tell of the requests:\n%s", s.log.String())
+		if !strings.Contains(s.Log(), "path="+path+" status=200") {
+			t.Errorf("the log does not tell of the requests:\n%s", s.Log())
 		}
 	})
 }

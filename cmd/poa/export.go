@@ -61,13 +61,9 @@ func (c *exportCommand) Run(ctx context.Context, m *Main) error {
 	if err != nil {
 		return err
 	}
-	if m.cli.JSON {
-		return m.printJSON(struct {
-			What string `json:"what"`
-			File string `json:"file"`
-			Rows int64  `json:"rows"`
-		}{c.What, c.Output, rows})
-	}
-	m.printf("%s of %s written to %s\n", plural(rows, "row"), c.What, clean(c.Output))
-	return nil
+	return m.answer(struct {
+		What string `json:"what"`
+		File string `json:"file"`
+		Rows int64  `json:"rows"`
+	}{c.What, c.Output, rows}, "%s of %s written to %s\n", plural(rows, "row"), c.What, clean(c.Output))
 }

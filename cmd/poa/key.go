@@ -47,14 +47,10 @@ func (c *keyCreateCommand) Run(ctx context.Context, m *Main) error {
 	if err := m.people().Record(ctx, who, people.MadeKey(key)); err != nil {
 		return err
 	}
-	if m.cli.JSON {
-		return m.printJSON(struct {
-			Key string `json:"key"`
-			keyDoc
-		}{secret, asKeyDoc(key)})
-	}
-	m.printf("%s\n", secret)
-	return nil
+	return m.answer(struct {
+		Key string `json:"key"`
+		keyDoc
+	}{secret, asKeyDoc(key)}, "%s\n", secret)
 }
 
 type keyDoc struct {
@@ -136,11 +132,5 @@ func (c *keyRevokeCommand) Run(ctx context.Context, m *Main) error {
 	if err := m.people().Record(ctx, who, people.RevokedKey(c.Name)); err != nil {
 		return err
 	}
-	if m.cli.JSON {
-		return m.printJSON(struct {
-			Revoked string `json:"revoked"`
-		}{c.Name})
-	}
-	m.printf("the key %s is revoked; running services refuse it within seconds\n", clean(c.Name))
-	return nil
+	return m.answer(map[string]string{"revoked": c.Name}, "the key %s is revoked; running services refuse it within seconds\n", clean(c.Name))
 }

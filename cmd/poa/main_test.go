@@ -199,7 +199,7 @@ func TestSignal(t *testing.T) {
 // TestFileSizeLimit: a limit of the size of files is an error like a full disk,
 // not the end of the program in the middle of its work.
 func TestFileSizeLimit(t *testing.T) {
-	cmd := exec.Command("sh", "-c", `ulimit -f 400; exec "$0" "$@"`, program(t), "sample", "--database", "sqlite:"+filepath.Join(t.TempDir(), "poa.db"))
+	cmd := exec.Command("sh", "-c", `ulimit -f 400; exec "$0" "$@"`, binary(t), "sample", "--database", "sqlite:"+filepath.Join(t.TempDir(), "poa.db"))
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	err := cmd.Run()

@@ -32,6 +32,15 @@ func (m *Main) printLine(v any) error {
 	return e.Encode(v)
 }
 
+// answer writes what a command did: a JSON document, or text for people.
+func (m *Main) answer(doc any, format string, args ...any) error {
+	if m.cli.JSON {
+		return m.printJSON(doc)
+	}
+	m.printf(format, args...)
+	return nil
+}
+
 // printf writes text for people.
 func (m *Main) printf(format string, args ...any) {
 	fmt.Fprintf(m.Stdout, format, args...)

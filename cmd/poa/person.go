@@ -66,11 +66,7 @@ type linkDoc struct {
 
 func (m *Main) printLink(d linkDoc) error {
 	d.ExpiresAt = m.Now().UTC().Add(people.LinkFor)
-	if m.cli.JSON {
-		return m.printJSON(d)
-	}
-	m.printf("%s\n", d.Link)
-	return nil
+	return m.answer(d, "%s\n", d.Link)
 }
 
 type personCreateCommand struct {
@@ -178,7 +174,7 @@ func (c *personDisableCommand) Run(ctx context.Context, m *Main) error {
 	if err != nil {
 		return err
 	}
-	return m.changed(p.Name, "disabled", "%s is disabled; running services end the sessions within seconds\n")
+	return m.answer(map[string]string{"disabled": p.Name}, "%s is disabled; running services end the sessions within seconds\n", clean(p.Name))
 }
 
 type personEnableCommand struct {
@@ -193,16 +189,7 @@ func (c *personEnableCommand) Run(ctx context.Context, m *Main) error {
 	if err := m.people().Enable(ctx, p.Number, who); err != nil {
 		return err
 	}
-	return m.changed(p.Name, "enabled", "%s may sign in again\n")
-}
-
-// changed tells what was done to whom.
-func (m *Main) changed(name, what, format string) error {
-	if m.cli.JSON {
-		return m.printJSON(map[string]string{what: name})
-	}
-	m.printf(format, clean(name))
-	return nil
+	return m.answer(map[string]string{"enabled": p.Name}, "%s may sign in again\n", clean(p.Name))
 }
 
 type personResetCommand struct {

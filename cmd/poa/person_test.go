@@ -19,7 +19,7 @@ func TestPeopleFromTheCommandLine(t *testing.T) {
 	s := serve(t, database)
 	defer s.stop()
 	// In a process of its own: the clock of others in this test stands still.
-	out, err := exec.Command(program(t), "person", "create", "--role", "operator", "--name", "alice", "--url", s.URL, "--database", database).Output()
+	out, err := exec.Command(binary(t), "person", "create", "--role", "operator", "--name", "alice", "--url", s.URL, "--database", database).Output()
 	if err != nil {
 		t.Fatal(err)
 	}

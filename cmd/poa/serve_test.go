@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,13 +11,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"poa/internal/config"
+	"poa/internal/program"
 	"poa/internal/store/postgres/pgtest"
 	"poa/internal/store/sqlite"
 )
@@ -31,8 +28,8 @@ func onBoth(t *testing.T, test func(t *testing.T, database string)) {
 	t.Run("postgres", func(t *testing.T) { test(t, pgtest.New(t)) })
 }
 
-// program is a path of the program, in a process of its own.
-func program(t *testing.T) string {
+// binary is a path of the program, for a process of its own.
+func binary(t *testing.T) string {
 	t.Helper()
 	binary, err := os.Executable()
 	if err != nil {
@@ -57,44 +54,32 @@ func poa(t *testing.T, database string, args ...string) string {
 
 // server is a service in a process of its own.
 type server struct {
-	t       *testing.T
-	URL     string
-	command *exec.Cmd
-	log     bytes.Buffer
-	ended   chan error
+	*program.Process
+	t   *testing.T
+	URL string
 }
 
 func serve(t *testing.T, database string, args ...string) *server {
 	t.Helper()
-	s := &server{t: t, ended: make(chan error, 1)}
-	s.command = exec.Command(program(t), append([]string{"serve", "--listen", "127.0.0.1:0", "--database", database}, args...)...)
-	s.command.Env = append(os.Environ(), "POA_ACCESS_VOTER_PER_MINUTE=0")
-	s.command.Stderr = &s.log
-	stdout, err := s.command.StdoutPipe()
+	cmd := exec.Command(binary(t), append([]string{"serve", "--listen", "127.0.0.1:0", "--database", database}, args...)...)
+	cmd.Env = append(os.Environ(), "POA_ACCESS_VOTER_PER_MINUTE=0")
+	p, url, err := program.Serve(cmd, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.command.Process.Kill() }) // has ended already, unless the test failed
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		t.Fatalf("the service did not start: %v\n%s", errors.Join(err, s.command.Wait()), s.log.String())
-	}
-	s.URL = strings.Fields(line)[2] // poa serves URL
-	go func() { s.ended <- s.command.Wait() }()
-	return s
+	t.Cleanup(func() { _ = p.Kill() }) // has ended already, unless the test failed
+	return &server{p, t, url}
 }
 
 // stop ends the service as an operator does; it must end well.
 func (s *server) stop() {
 	s.t.Helper()
-	if err := s.command.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := s.Terminate(); err != nil {
 		s.t.Fatal(err)
 	}
-	if err := <-s.ended; err != nil {
-		s.t.Errorf("the service ended with %v\n%s", err, s.log.String())
+	<-s.Gone
+	if code := s.ExitCode(); code != exitOK {
+		s.t.Errorf("the service ended with exit code %d\n%s", code, s.Tail())
 	}
 }
 
@@ -183,7 +168,7 @@ func TestServe(t *testing.T) {
 		poa(t, database, "key", "revoke", "the voter-gateway")
 		s.until("GET", "/api/v1/self", gateway, func(status int, _ string) bool { return status == http.StatusUnauthorized })
 		s.stop()
-		if strings.Contains(s.log.String(), operator) {
+		if strings.Contains(s.Log(), operator) {
 			t.Error("a key is in the log")
 		}
 		poa(t, database, "verify")

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -182,12 +181,10 @@ type Guard struct {
 	people    *Limits
 	voters    *Limits
 	anonymous *Limits
-	cancel    context.CancelFunc
-	loop      sync.WaitGroup
+	uses      *Uses // of keys
 
 	mu    sync.Mutex // guards what follows
 	known map[[sha256.Size]byte]known
-	used  map[int64]time.Time // last uses not written yet, by number of the key
 }
 
 // known is a key that was looked up.
@@ -225,56 +222,16 @@ func New(st store.Service, sessions Sessions, s Settings, now func() time.Time, 
 		store: st, sessions: sessions, settings: s, proxies: proxies, origins: origins, cross: cross, now: now, log: log,
 		keys: NewLimits(s.KeyPerMinute, maxTrusted), people: NewLimits(s.PersonPerMinute, maxTrusted), voters: NewLimits(s.VoterPerMinute, keptVoters),
 		anonymous: NewLimits(s.AnonymousPerMinute, keptAddresses),
-		known:     map[[sha256.Size]byte]known{}, used: map[int64]time.Time{},
+		uses:      NewUses("the last uses of API keys", func(ctx context.Context, last map[int64]time.Time) error { return st.TouchKeys(ctx, last) }, log),
+		known:     map[[sha256.Size]byte]known{},
 	}, nil
 }
 
 // Start begins to write when keys were last used, every minute.
-func (g *Guard) Start() {
-	ctx, cancel := context.WithCancel(context.Background())
-	g.cancel = cancel
-	g.loop.Go(func() {
-		ticker := time.NewTicker(touchEvery)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ticker.C:
-				g.touch(ctx)
-			case <-ctx.Done():
-				return
-			}
-		}
-	})
-}
+func (g *Guard) Start() { g.uses.Start(touchEvery) }
 
 // Stop writes the last uses and ends what Start began.
-func (g *Guard) Stop(ctx context.Context) {
-	if g.cancel != nil {
-		g.cancel()
-	}
-	g.loop.Wait()
-	g.touch(ctx)
-}
-
-// touch writes the last uses since the last time, in one statement.
-func (g *Guard) touch(ctx context.Context) {
-	g.mu.Lock()
-	used := g.used
-	g.used = map[int64]time.Time{}
-	g.mu.Unlock()
-	if len(used) == 0 {
-		return
-	}
-	err := g.store.TouchKeys(ctx, used)
-	if err == nil || ctx.Err() != nil {
-		return
-	}
-	g.log.Warn("the last uses of API keys could not be written; it is tried again", "err", err)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	maps.Copy(used, g.used) // later uses win
-	g.used = used
-}
+func (g *Guard) Stop(ctx context.Context) { g.uses.Stop(ctx) }
 
 // Client returns the address of a request's client. Authorize it to know more.
 func (g *Guard) Client(r *http.Request) Client { return Client{Address: g.proxies.Client(r)} }
@@ -377,18 +334,18 @@ func (g *Guard) lookUp(ctx context.Context, text string, c *Client) (store.Key, 
 	if subtle.ConstantTimeCompare(k.key.Hash, hash[:]) != 1 {
 		return store.Key{}, ErrBadKey
 	}
-	g.remember(hash, k, now)
+	g.remember(hash, k)
+	g.uses.Note(k.key.Number, now)
 	return k.key, nil
 }
 
-func (g *Guard) remember(hash [sha256.Size]byte, k known, now time.Time) {
+func (g *Guard) remember(hash [sha256.Size]byte, k known) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.known) >= maxTrusted {
 		clear(g.known) // each is looked up again
 	}
 	g.known[hash] = k
-	g.used[k.key.Number] = now.UTC().Truncate(time.Microsecond)
 }
 
 func (g *Guard) forget(hash [sha256.Size]byte) {

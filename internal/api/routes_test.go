@@ -180,8 +180,8 @@ func TestErrorsOfTheStore(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s.t = t
-			s.store.fail(errors.Join(c.err, secret))
-			defer s.store.fail(nil)
+			s.store.Fail(errors.Join(c.err, secret))
+			defer s.store.Fail(nil)
 			r := s.request("GET", "/nfts/c%2F1", s.keys[store.Operator], "", "", "X-Request-Id", "mine-"+c.code)
 			p := read[problem](t, r)
 			if r.StatusCode != c.status || r.Header.Get("Retry-After") != c.retry || p.Type != "urn:poa:problem:"+c.code {
@@ -195,27 +195,27 @@ func TestErrorsOfTheStore(t *testing.T) {
 			}
 		})
 	}
-	if n := strings.Count(s.logged(), "secret_table"); n != 4 { // three temporary ones and the internal one
-		t.Errorf("the log tells %d errors:\n%s", n, s.logged())
+	if n := strings.Count(s.Logged.String(), "secret_table"); n != 4 { // three temporary ones and the internal one
+		t.Errorf("the log tells %d errors:\n%s", n, s.Logged.String())
 	}
 }
 
 func TestVotesWhileTheDatabaseIsAway(t *testing.T) {
 	s := start(t)
 	s.register("c/1", "c/2")
-	s.store.fail(store.ErrUnavailable)
+	s.store.Fail(store.ErrUnavailable)
 	r := s.want(http.StatusServiceUnavailable, "POST", "/votes", store.VoterGateway, `{"key":"k",`+matchup+`}`)
 	if r.Header.Get("Retry-After") == "" {
 		t.Error("without Retry-After")
 	}
-	s.store.fail(nil)
+	s.store.Fail(nil)
 	s.vote("k", matchup)
 }
 
 func TestVotesOfAClosedLedger(t *testing.T) {
 	s := start(t)
 	s.register("c/1", "c/2")
-	must(t, s.ledger.Close(t.Context()))
+	must(t, s.Ledger.Close(t.Context()))
 	p := read[problem](t, s.want(http.StatusServiceUnavailable, "POST", "/votes", store.VoterGateway, `{"key":"k",`+matchup+`}`))
 	if p.Type != "urn:poa:problem:"+string(ledger.CodeTryAgain) {
 		t.Errorf("%+v", p)
@@ -309,12 +309,12 @@ func TestRequestIDs(t *testing.T) {
 		r := s.request("GET", "/self", s.keys[store.Viewer], "", "", "X-Request-Id", c.sent)
 		if got := r.Header.Get("X-Request-Id"); (got == c.sent) != c.kept || got == "" {
 			t.Errorf("sent %q, got %q", c.sent, got)
-		} else if !strings.Contains(s.logged(), "request="+got) {
+		} else if !strings.Contains(s.Logged.String(), "request="+got) {
 			t.Errorf("%s is not in the log", got)
 		}
 	}
 	for _, key := range s.keys {
-		if strings.Contains(s.logged(), key) {
+		if strings.Contains(s.Logged.String(), key) {
 			t.Error("a key is in the log")
 		}
 	}
@@ -350,7 +350,7 @@ func TestRates(t *testing.T) {
 
 func TestRevokedKey(t *testing.T) {
 	s := start(t)
-	key := s.newKey(store.Viewer, "short-lived")
+	key := s.NewKey(store.Viewer, "short-lived")
 	must(t, s.store.RevokeKey(t.Context(), "short-lived", time.Now()))
 	if r := s.request("GET", "/self", key, "", ""); r.StatusCode != http.StatusUnauthorized || r.Header.Get("WWW-Authenticate") != "Bearer" {
 		t.Errorf("status %d", r.StatusCode)

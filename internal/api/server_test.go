@@ -6,12 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,15 +17,11 @@ import (
 
 	"poa/internal/access"
 	"poa/internal/api"
-	"poa/internal/config"
-	"poa/internal/ledger"
 	"poa/internal/live"
-	"poa/internal/scheduler"
-	"poa/internal/settings"
+	"poa/internal/servicetest"
 	"poa/internal/store"
-	"poa/internal/store/postgres"
 	"poa/internal/store/postgres/pgtest"
-	"poa/internal/store/sqlite"
+	"poa/internal/store/sqlite/sqlitetest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -36,12 +29,9 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 // service is a service under test, on a database of its own.
 type service struct {
 	*httptest.Server
+	*servicetest.Service
 	t         *testing.T
-	store     *faulty
-	ledger    *ledger.Ledger
-	scheduler *scheduler.Scheduler
-	queue     *queue
-	log       *locked
+	store     *servicetest.Faulty
 	keys      map[store.Role]string
 	validator validator.Validator
 }
@@ -50,56 +40,37 @@ type service struct {
 type options struct {
 	access  access.Settings
 	timeout time.Duration
-	store   store.Service // nil: SQLite
+	store   servicetest.Store // nil: SQLite
 }
 
 func start(t *testing.T, change ...func(*options)) *service {
 	t.Helper()
-	ctx := t.Context()
 	o := options{access: access.Defaults()}
 	o.access.VoterPerMinute = 0
 	for _, f := range change {
 		f(&o)
 	}
 	if o.store == nil {
-		o.store = openSQLite(t)
+		o.store = sqlitetest.New(t)
 	}
-	if err := o.store.Migrate(ctx); err != nil {
-		t.Fatal(err)
-	}
-	s := &service{t: t, store: &faulty{Service: o.store}, queue: &queue{}, log: &locked{}, keys: map[store.Role]string{}}
-	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	set, err := settings.Open(ctx, s.store, settings.Options{
-		Load: func(stored map[string]string) (*config.Config, error) {
-			return config.Load(config.Options{Stored: stored})
-		}, Who: "test", Log: log,
-	})
+	s := &service{t: t, store: &servicetest.Faulty{Store: o.store}}
+	s.Service = servicetest.New(t, s.store, nil)
+	guard, err := access.New(s.store, nil, o.access, nil, s.Log)
 	must(t, err)
-	guard, err := access.New(s.store, nil, o.access, nil, log)
-	must(t, err)
-	s.ledger = ledger.New(s.store, ledger.Options{Policy: set.Current().Policy, Patience: 200 * time.Millisecond, Log: log})
-	set.OnChange(func(in *settings.InForce) { s.ledger.SetPolicy(in.Policy) })
-	s.scheduler = scheduler.New(scheduler.Options{Store: s.store, Queue: s.queue, Settings: set.Current, VotesWaiting: s.ledger.Waiting, Process: "test", Log: log})
-	if err := s.scheduler.Start(ctx); !errors.Is(err, errDriven) { // so that the schedule starts nothing
-		t.Fatal(err)
-	}
-	stream := live.New(s.store, live.Options{Log: log})
+	stream := live.New(s.store, live.Options{Log: s.Log})
 	stream.Start()
 	handler, err := api.New(api.Options{
-		Store: s.store, Votes: s.ledger, Runs: s.scheduler, Settings: set, Guard: guard, Stream: stream, Version: "test", Timeout: o.timeout, Log: log,
+		Store: s.store, Votes: s.Ledger, Runs: s.Scheduler, Settings: s.Settings, Guard: guard, Stream: stream, Version: "test", Timeout: o.timeout, Log: s.Log,
 	})
 	must(t, err)
-	s.Server = httptest.NewServer(api.Outer(handler, guard, log, time.Now))
+	s.Server = httptest.NewServer(api.Outer(handler, guard, s.Log, time.Now))
 	t.Cleanup(func() {
 		stop, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		must(t, stream.Stop(stop))
 		s.Close()
-		must(t, s.ledger.Close(stop))
 	})
-	for _, role := range access.Roles() {
-		s.keys[role] = s.newKey(role, "the "+string(role))
-	}
+	s.keys = s.Keys()
 	document, err := libopenapi.NewDocument(s.get("/openapi.json", http.StatusOK).body)
 	must(t, err)
 	v, errs := validator.NewValidator(document)
@@ -110,26 +81,9 @@ func start(t *testing.T, change ...func(*options)) *service {
 
 // onBoth runs a test on each kind of database.
 func onBoth(t *testing.T, test func(t *testing.T, s *service)) {
-	t.Run("sqlite", func(t *testing.T) { test(t, start(t)) })
-	t.Run("postgres", func(t *testing.T) {
-		test(t, start(t, func(o *options) { o.store = openPostgres(t) }))
+	servicetest.OnBoth(t, func(t *testing.T, st servicetest.Store) {
+		test(t, start(t, func(o *options) { o.store = st }))
 	})
-}
-
-func openPostgres(t *testing.T) store.Service {
-	t.Helper()
-	st, err := postgres.Open(t.Context(), pgtest.New(t))
-	must(t, err)
-	t.Cleanup(func() { must(t, st.Close()) })
-	return st
-}
-
-func openSQLite(t *testing.T) store.Service {
-	t.Helper()
-	st, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "poa.db"))
-	must(t, err)
-	t.Cleanup(func() { must(t, st.Close()) })
-	return st
 }
 
 func must(t *testing.T, err error) {
@@ -137,15 +91,6 @@ func must(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// newKey makes an API key.
-func (s *service) newKey(role store.Role, name string) string {
-	s.t.Helper()
-	key, hash := access.NewKey()
-	_, err := s.store.PutKey(s.t.Context(), store.Key{Name: name, Role: role, Hash: hash, CreatedAt: time.Now().UTC().Truncate(time.Microsecond), CreatedBy: "test"})
-	must(s.t, err)
-	return key
 }
 
 // response is an answer, read to its end.
@@ -245,101 +190,6 @@ func (s *service) vote(key, rest string) {
 	s.want(http.StatusCreated, http.MethodPost, "/votes", store.VoterGateway, `{"key":"`+key+`",`+rest+`}`)
 }
 
-// queue hands out the steps of runs when the test says so.
-type queue struct {
-	mu    sync.Mutex
-	steps []scheduler.Step
-	work  scheduler.Work
-}
-
-func (q *queue) Insert(_ context.Context, s scheduler.Step) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.steps = append(q.steps, s)
-	return nil
-}
-
-// errDriven keeps the scheduler from starting runs by itself.
-var errDriven = errors.New("driven by the test")
-
-func (q *queue) Start(_ context.Context, work scheduler.Work) error { q.work = work; return errDriven }
-func (q *queue) Stop(context.Context) error                         { return nil }
-
-// run works off all steps.
-func (q *queue) run(ctx context.Context) error {
-	for {
-		q.mu.Lock()
-		if len(q.steps) == 0 {
-			q.mu.Unlock()
-			return nil
-		}
-		step := q.steps[0]
-		q.steps = q.steps[1:]
-		q.mu.Unlock()
-		err := q.work(ctx, step, func(ctx context.Context, _ store.Tx, next *scheduler.Step, _ time.Time) error {
-			if next != nil {
-				return q.Insert(ctx, *next)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// faulty is a store that fails when it is told to.
-type faulty struct {
-	store.Service
-	mu  sync.Mutex
-	err error
-}
-
-func (f *faulty) fail(err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.err = err
-}
-
-func (f *faulty) failing() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.err
-}
-
-func (f *faulty) View(ctx context.Context, do func(store.View) error) error {
-	if err := f.failing(); err != nil {
-		return err
-	}
-	return f.Service.View(ctx, do)
-}
-
-func (f *faulty) Update(ctx context.Context, do func(store.Tx) error) error {
-	if err := f.failing(); err != nil {
-		return err
-	}
-	return f.Service.Update(ctx, do)
-}
-
-// locked is a log for several goroutines.
-type locked struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *locked) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-// logged is what the service has logged.
-func (s *service) logged() string {
-	s.log.mu.Lock()
-	defer s.log.mu.Unlock()
-	return s.log.text.String()
-}
-
 // startRun starts a run by hand and returns its number.
 func (s *service) startRun() int64 {
 	s.t.Helper()
@@ -350,5 +200,5 @@ func (s *service) startRun() int64 {
 // work works off all runs.
 func (s *service) work() {
 	s.t.Helper()
-	must(s.t, s.queue.run(s.t.Context()))
+	must(s.t, s.Queue.Run(s.t.Context()))
 }

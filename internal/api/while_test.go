@@ -3,27 +3,19 @@ package api
 import (
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"poa/internal/access"
 	"poa/internal/store"
-	"poa/internal/store/sqlite"
+	"poa/internal/store/sqlite/sqlitetest"
 )
 
 // TestStreamEndsWithItsKey has a listener's key revoked, and another's kept.
 func TestStreamEndsWithItsKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		st, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "poa.db"))
-		if err == nil {
-			err = st.Migrate(t.Context())
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer st.Close()
+		st := sqlitetest.New(t)
 		guard, err := access.New(st, nil, access.Defaults(), nil, nil)
 		if err != nil {
 			t.Fatal(err)

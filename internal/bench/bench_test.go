@@ -3,8 +3,6 @@ package bench
 import (
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,32 +10,23 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"poa/internal/program"
 	"poa/internal/store/postgres/pgtest"
 )
 
-// program is the path of the program that TestMain built.
-var program string
+// binary is the path of the program that TestMain built, whose service is
+// measured.
+var binary string
 
 func TestMain(m *testing.M) {
-	dir, err := build()
+	path, folder, err := program.Build()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	binary = path
 	pgtest.Main(m)
-	os.RemoveAll(dir)
-}
-
-// build builds the program whose service is measured.
-func build() (dir string, err error) {
-	if dir, err = os.MkdirTemp("", "poa-bench-test-"); err != nil {
-		return "", err
-	}
-	program = filepath.Join(dir, "poa")
-	if out, err := exec.Command("go", "build", "-o", program, "poa/cmd/poa").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building the program: %w\n%s", err, out)
-	}
-	return dir, nil
+	os.RemoveAll(folder)
 }
 
 // tiny returns options for a run of a few seconds.
@@ -46,7 +35,7 @@ func tiny() Options {
 	o.NFTs, o.Voters, o.Clients, o.Rounds, o.Votes = 60, 40, 20, 2, 300
 	o.Offered, o.OfferedFor = 200, time.Second/2
 	o.RecomputeNFTs, o.RecomputeVotes, o.RecomputeRounds = 50, 900, 2
-	o.Program, o.Connections, o.HTTPVotes = program, 8, 200
+	o.Program, o.Connections, o.HTTPVotes = binary, 8, 200
 	o.BesideOffered, o.BesideFor, o.BesideRounds = 100, time.Second/2, 1
 	o.ListenFor, o.PageRounds, o.Crowd = time.Second/5, 1, 2_000
 	o.PlainVotes, o.PlainClients = 60, 4

@@ -1,27 +1,22 @@
 package bench
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"time"
+
+	"poa/internal/program"
 )
 
 // process is poa serve on a database, as a process of its own.
 type process struct {
-	cmd  *exec.Cmd
-	log  *ending
-	gone chan struct{} // closed when it has ended
+	*program.Process
 	client
 }
 
@@ -47,82 +42,30 @@ func (r *run) serve(ctx context.Context, db database, clients int, settings ...s
 	if err := os.WriteFile(config, nil, 0o600); err != nil {
 		return nil, err
 	}
-	p := &process{cmd: exec.Command(r.Program, "serve", "--listen", "127.0.0.1:0", "--migrate"), log: new(ending), gone: make(chan struct{})}
-	p.cmd.Dir = r.folder
-	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "POA_CONFIG=" + config, "DATABASE_URL=" + db.address()}
-	settings = append(settings, "log.level=warn", "serve.public_metrics=true", "panel.try_it=true", "access.key_per_minute=0", "access.voter_per_minute=0", "access.anonymous_per_minute=0")
-	for _, s := range settings {
-		name, value, _ := strings.Cut(s, "=")
-		p.cmd.Env = append(p.cmd.Env, "POA_"+strings.ToUpper(strings.ReplaceAll(name, ".", "_"))+"="+value)
-	}
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := p.start(); err != nil {
-		return nil, fmt.Errorf("starting %s serve: %w", r.Program, err)
-	}
-	p.client.keys, p.client.people, p.client.web = keys, people, connections(clients)
-	return p, nil
-}
-
-// start returns when the program says where it serves. The signal that ends it
-// when this process dies is bound to the thread that forks, which therefore
-// waits for it and does nothing else.
-func (p *process) start() error {
-	p.cmd.Stderr = p.log
-	out, in, err := os.Pipe()
+	cmd := exec.Command(r.Program, "serve", "--listen", "127.0.0.1:0", "--migrate")
+	cmd.Dir = r.folder
+	cmd.Env = append(program.Environment(append(settings, "database="+db.address(), "log.level=warn", "serve.public_metrics=true", "panel.try_it=true",
+		"access.key_per_minute=0", "access.voter_per_minute=0", "access.anonymous_per_minute=0")...), "TMPDIR="+os.TempDir(), "POA_CONFIG="+config)
+	p, url, err := program.Serve(cmd, startWithin)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	p.cmd.Stdout = in
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := p.cmd.Start()
-		in.Close()
-		started <- err
-		if err == nil {
-			p.cmd.Wait()
-			close(p.gone)
-		}
-	}()
-	if err := <-started; err != nil {
-		return errors.Join(err, out.Close())
-	}
-	err = out.SetReadDeadline(time.Now().Add(startWithin))
-	if err != nil {
-		return errors.Join(err, out.Close(), p.kill())
-	}
-	said := bufio.NewReader(out)
-	line, err := said.ReadString('\n')
-	go func() { // what else it says; writing to a closed pipe would end it
-		_ = out.SetReadDeadline(time.Time{})
-		_, _ = io.Copy(io.Discard, said)
-		out.Close()
-	}()
-	address, ok := strings.CutPrefix(line, "poa serves ")
-	if err != nil || !ok {
-		return errors.Join(fmt.Errorf("it did not say where it serves: %s%s", line, p.log), p.kill())
-	}
-	p.url, _, _ = strings.Cut(address, " ")
-	return nil
+	return &process{p, client{url: url, keys: keys, people: people, web: connections(clients)}}, nil
 }
 
 // kill ends the process at once: its database is thrown away.
 func (p *process) kill() error {
-	if p.web != nil {
-		p.web.CloseIdleConnections()
-	}
-	err := p.cmd.Process.Kill()
-	<-p.gone
+	p.web.CloseIdleConnections()
+	err := p.Kill()
 	if errors.Is(err, os.ErrProcessDone) {
-		err = fmt.Errorf("%s ended by itself: %s", p.cmd, p.log)
+		err = fmt.Errorf("poa serve ended by itself with exit code %d: %s", p.ExitCode(), p.Tail())
 	}
 	return err
 }
 
 // memory returns the resident memory of the process.
 func (p *process) memory() (m Memory, err error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.ID()))
 	if err != nil {
 		return m, fmt.Errorf("reading the memory of poa serve: %w", err)
 	}
@@ -142,7 +85,7 @@ func (p *process) memory() (m Memory, err error) {
 
 // cpu returns the processor time that the process has used.
 func (p *process) cpu() (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.ID()))
 	if err != nil {
 		return 0, fmt.Errorf("reading the processor time of poa serve: %w", err)
 	}
@@ -161,25 +104,4 @@ func (p *process) cpu() (time.Duration, error) {
 		ticks += n
 	}
 	return time.Duration(ticks) * time.Second / perSecond, nil
-}
-
-// ending keeps the end of what is written to it.
-type ending struct {
-	mu   sync.Mutex // guards what follows
-	text []byte
-}
-
-func (e *ending) Write(p []byte) (int, error) {
-	const kept = 4000
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.text = append(e.text, p...)
-	e.text = e.text[max(0, len(e.text)-kept):]
-	return len(p), nil
-}
-
-func (e *ending) String() string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return string(e.text)
 }

@@ -1,4 +1,4 @@
-// Package browser runs the program and looks at its pages in Chromium, for the
+// Package browser looks at the pages of the panel in Chromium, for the
 // browser tests and the pictures of the documentation.
 package browser
 

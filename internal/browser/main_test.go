@@ -12,10 +12,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"poa/internal/program"
 )
 
 const (
@@ -26,7 +27,7 @@ const (
 )
 
 var (
-	program  string          // the path of the binary that TestMain built
+	binary   string          // the path of the program that TestMain built
 	chromium context.Context // of the browser
 )
 
@@ -40,17 +41,14 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (int, error) {
-	dir, err := os.MkdirTemp("", "poa-browser-")
+	path, folder, err := program.Build()
 	if err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(dir)
-	program = filepath.Join(dir, "poa")
-	if out, err := exec.Command("go", "build", "-o", program, "poa/cmd/poa").CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("building the program: %w\n%s", err, out)
-	}
+	defer os.RemoveAll(folder)
+	binary = path
 	var cancel context.CancelFunc
-	if chromium, cancel, err = Start(context.Background(), filepath.Join(dir, "profile")); err != nil {
+	if chromium, cancel, err = Start(context.Background(), filepath.Join(folder, "profile")); err != nil {
 		return 0, err
 	}
 	defer cancel()
@@ -68,13 +66,9 @@ type service struct {
 
 // command is a command of the program on the service's database.
 func (s *service) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(program, append([]string{"--database", s.database}, args...)...)
+	cmd := exec.Command(binary, args...)
 	cmd.Dir = s.t.TempDir()
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "POA_LOG_LEVEL=warn", "POA_PANEL_TRY_IT=true", "POA_PANEL_SAMPLE_ART=true"}
-	for _, setting := range s.settings {
-		name, value, _ := strings.Cut(setting, "=")
-		cmd.Env = append(cmd.Env, "POA_"+strings.ToUpper(strings.ReplaceAll(name, ".", "_"))+"="+value)
-	}
+	cmd.Env = program.Environment(append([]string{"database=" + s.database, "log.level=warn", "panel.try_it=true", "panel.sample_art=true"}, s.settings...)...)
 	return cmd
 }
 
@@ -93,18 +87,17 @@ func serve(t *testing.T, settings ...string) *service {
 	s := &service{t: t, settings: settings, database: "sqlite:" + filepath.Join(t.TempDir(), "poa.db")}
 	s.run("sample")
 	s.gateway = s.run("key", "create", "--role", "voter-gateway", "--name", "game")
-	p, line, err := Launch(s.command("serve", "--listen", "127.0.0.1:0"), regexp.MustCompile(`^poa serves `), patience)
+	p, url, err := program.Serve(s.command("serve", "--listen", "127.0.0.1:0"), patience)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		p.Kill()
+		_ = p.Kill() // it may have ended
 		if t.Failed() {
-			log := p.Log()
-			t.Logf("the service wrote:\n%s", log[max(0, len(log)-4000):])
+			t.Logf("the service wrote:\n%s", p.Tail())
 		}
 	})
-	s.url = strings.Fields(line)[2]
+	s.url = url
 	return s
 }
 

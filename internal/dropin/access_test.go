@@ -11,13 +11,15 @@ import (
 
 	"poa/internal/access"
 	"poa/internal/dropin"
+	"poa/internal/servicetest"
 	"poa/internal/store"
+	"poa/internal/store/sqlite/sqlitetest"
 )
 
 // TestRoles sends every call of the client with every role. What computes is
 // for operators.
 func TestRoles(t *testing.T) {
-	w := start(t, openSQLite(t), func(_ *dropin.Options, s *access.Settings) { s.PublicReads = true })
+	w := start(t, sqlitetest.New(t), func(_ *dropin.Options, s *access.Settings) { s.PublicReads = true })
 	w.play()
 	const wallet = "0x00000000000000000000000000000000000000aa"
 	computes := []string{"test_trigger", "run_batch", "compute_single", "compute_batch", "compute_collection", `"batchSize":3}`}
@@ -48,14 +50,14 @@ func TestRoles(t *testing.T) {
 // TestRefusedBeforeTheBody: who may not look learns nothing of what is wrong
 // with a body.
 func TestRefusedBeforeTheBody(t *testing.T) {
-	w := start(t, openSQLite(t))
+	w := start(t, sqlitetest.New(t))
 	if got := w.ask(nobody, "POST", schedulerPath, `not JSON`); got.StatusCode != 401 {
 		t.Errorf("%s\n%s", got.Status, got.body)
 	}
 }
 
 func TestRateLimit(t *testing.T) {
-	w := start(t, openSQLite(t), func(_ *dropin.Options, s *access.Settings) { s.KeyPerMinute = 2 })
+	w := start(t, sqlitetest.New(t), func(_ *dropin.Options, s *access.Settings) { s.KeyPerMinute = 2 })
 	statuses := []int{}
 	var last response
 	for range 3 {
@@ -70,7 +72,7 @@ func TestRateLimit(t *testing.T) {
 // TestContentType: a body that a page of another origin can send without asking
 // beforehand is refused.
 func TestContentType(t *testing.T) {
-	w := start(t, openSQLite(t))
+	w := start(t, sqlitetest.New(t))
 	for kind, want := range map[string]int{
 		"application/json": 200, "application/json; charset=utf-8": 200, "Application/JSON": 200,
 		"": 415, "text/plain": 415, "application/x-www-form-urlencoded": 415, "application/jsonx": 415, ";": 415,
@@ -82,7 +84,7 @@ func TestContentType(t *testing.T) {
 }
 
 func TestOtherOrigins(t *testing.T) {
-	w := start(t, openSQLite(t), func(_ *dropin.Options, s *access.Settings) { s.AllowedOrigins = "https://game.example" })
+	w := start(t, sqlitetest.New(t), func(_ *dropin.Options, s *access.Settings) { s.AllowedOrigins = "https://game.example" })
 	for _, path := range dropin.Paths() {
 		got := w.ask(nobody, "OPTIONS", path, "", "Origin", "https://game.example",
 			"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,content-type,x-wallet-address")
@@ -112,7 +114,7 @@ func TestOtherOrigins(t *testing.T) {
 // TestAudit: the log tells which key computed, and the log of requests who sent
 // them.
 func TestAudit(t *testing.T) {
-	onBoth(t, func(t *testing.T, st dropin.Store) {
+	servicetest.OnBoth(t, func(t *testing.T, st servicetest.Store) {
 		counted := map[string]int64{} // computations that are no run's
 		w := start(t, st, func(o *dropin.Options, _ *access.Settings) {
 			o.Computed = func(reason, outcome string, n int64) { counted[reason+" "+outcome] += n }
@@ -166,7 +168,7 @@ func TestAudit(t *testing.T) {
 		if diff := cmp.Diff(counts, counted); diff != "" {
 			t.Errorf("computations counted for the charts (-want +got):\n%s", diff)
 		}
-		if n := strings.Count(w.log.String(), `who="the operator"`); n != 7 {
+		if n := strings.Count(w.Logged.String(), `who="the operator"`); n != 7 {
 			t.Errorf("the log of requests names the key %d times, want 7", n)
 		}
 	})
@@ -175,7 +177,7 @@ func TestAudit(t *testing.T) {
 // TestViewersCostNothing: what several viewers look at is read once a second,
 // and what is counted once a minute.
 func TestViewersCostNothing(t *testing.T) {
-	onBoth(t, func(t *testing.T, st dropin.Store) {
+	servicetest.OnBoth(t, func(t *testing.T, st servicetest.Store) {
 		w := start(t, st)
 		w.play()
 		look := func() int64 {

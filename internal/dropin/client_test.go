@@ -12,6 +12,7 @@ import (
 
 	"poa/internal/access"
 	"poa/internal/dropin"
+	"poa/internal/servicetest"
 	"poa/internal/settings"
 	"poa/internal/store"
 )
@@ -335,7 +336,7 @@ var calls = []struct {
 // TestOldClient calls everything as the old client did, in an empty database, in
 // a game, and a day later while all is paused.
 func TestOldClient(t *testing.T) {
-	onBoth(t, func(t *testing.T, st dropin.Store) {
+	servicetest.OnBoth(t, func(t *testing.T, st servicetest.Store) {
 		// While batches are paused a backfill waits, and its request with it.
 		w := start(t, st, func(o *dropin.Options, _ *access.Settings) { o.Wait = time.Second })
 		w.register("Kabu", "k1", "k2", "k4", "k5", "k6", "moved")
@@ -350,7 +351,7 @@ func TestOldClient(t *testing.T) {
 			{"paused", func() {
 				w.clock.move(25 * time.Hour)
 				for _, what := range []settings.Subject{settings.Batches, settings.Triggers} {
-					must(t, w.settings.Pause(t.Context(), what, settings.Pause{Reason: "test", Who: "test"}))
+					must(t, w.Settings.Pause(t.Context(), what, settings.Pause{Reason: "test", Who: "test"}))
 				}
 				w.cast(super("zoe", "k6", "moved"), super("zoe", "k1", "k2"))
 			}},

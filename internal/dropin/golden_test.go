@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"poa/internal/dropin"
+	"poa/internal/servicetest"
 	"poa/internal/settings"
 	"poa/internal/store"
 )
@@ -105,8 +105,8 @@ func story() []scene {
 		{name: "batch-candidates-old", path: schedulerPath + "?action=batch_candidates"},
 		{name: "compute-collection-whole", path: computePath, body: `{"action":"compute_collection","collectionName":"Kabu"}`},
 		{name: "config-after-batch", before: func(w *world) {
-			must(w.t, w.scheduler.Tick(w.t.Context()))
-			w.queue.wg.Wait()
+			must(w.t, w.Scheduler.Tick(w.t.Context()))
+			w.Queue.Wait()
 		}, path: schedulerPath + "?action=config"},
 		{name: "run-batch-cancelled", before: (*world).cancelRuns, path: schedulerPath, body: `{"action":"run_batch"}`},
 
@@ -114,20 +114,20 @@ func story() []scene {
 			name: "paused", path: schedulerPath + "?action=config",
 			before: func(w *world) {
 				w.cancelNone()
-				must(w.t, w.settings.Pause(w.t.Context(), settings.Batches, settings.Pause{Reason: "maintenance", Who: "ann"}))
+				must(w.t, w.Settings.Pause(w.t.Context(), settings.Batches, settings.Pause{Reason: "maintenance", Who: "ann"}))
 			},
 		},
 		{
 			name: "paused-until", path: schedulerPath + "?action=config",
 			before: func(w *world) {
 				until := time.Date(2026, time.March, 3, 6, 20, 0, 0, time.UTC)
-				must(w.t, w.settings.Pause(w.t.Context(), settings.Batches, settings.Pause{Until: until, Reason: "maintenance", Who: "ann"}))
+				must(w.t, w.Settings.Pause(w.t.Context(), settings.Batches, settings.Pause{Until: until, Reason: "maintenance", Who: "ann"}))
 			},
 		},
 		{
 			name: "triggers-paused", path: schedulerPath, body: `{"action":"check_trigger_conditions","nftId":"k3"}`,
 			before: func(w *world) {
-				must(w.t, w.settings.Pause(w.t.Context(), settings.Triggers, settings.Pause{Reason: "a storm of votes", Who: "bob"}))
+				must(w.t, w.Settings.Pause(w.t.Context(), settings.Triggers, settings.Pause{Reason: "a storm of votes", Who: "bob"}))
 			},
 		},
 		{name: "all-paused", before: func(w *world) {
@@ -137,8 +137,8 @@ func story() []scene {
 		{name: "all-paused-nfts", path: nftsPath + "?limit=1"},
 		{name: "overdue", before: func(w *world) {
 			w.cast(fire("hal", "k6")) // deferred
-			must(w.t, w.settings.Resume(w.t.Context(), settings.Triggers, "bob", ""))
-			must(w.t, w.settings.Resume(w.t.Context(), settings.Batches, "bob", ""))
+			must(w.t, w.Settings.Resume(w.t.Context(), settings.Triggers, "bob", ""))
+			must(w.t, w.Settings.Resume(w.t.Context(), settings.Batches, "bob", ""))
 			w.clock.move(3 * time.Hour)
 		}, path: schedulerPath + "?action=config"},
 		{name: "failed", before: func(w *world) { w.breakNFT("k6") }, path: schedulerPath + "?action=config"},
@@ -196,18 +196,18 @@ func story() []scene {
 		{name: "error-viewer-backfill", role: store.Viewer, path: backfillPath, body: `{"batchSize":1}`},
 		{name: "error-gateway", role: store.VoterGateway, path: schedulerPath},
 
-		{name: "unavailable-config", before: func(w *world) { w.store.fail(store.ErrUnavailable) }, path: schedulerPath + "?action=config"},
+		{name: "unavailable-config", before: func(w *world) { w.store.Fail(store.ErrUnavailable) }, path: schedulerPath + "?action=config"},
 		{name: "error-unavailable", path: schedulerPath},
 		{name: "error-unavailable-compute", path: computePath, body: `{"action":"compute_single","nftId":"k1"}`},
-		{name: "error-contended", before: func(w *world) { w.store.fail(store.ErrContention) }, path: nftsPath},
-		{name: "error-inside", before: func(w *world) { w.store.fail(errors.New("a secret inside")) }, path: backfillPath},
+		{name: "error-contended", before: func(w *world) { w.store.Fail(store.ErrContention) }, path: nftsPath},
+		{name: "error-inside", before: func(w *world) { w.store.Fail(errors.New("a secret inside")) }, path: backfillPath},
 	}
 }
 
 // TestGolden tells a story and compares every answer of it. Both databases
 // answer the same.
 func TestGolden(t *testing.T) {
-	onBoth(t, func(t *testing.T, st dropin.Store) {
+	servicetest.OnBoth(t, func(t *testing.T, st servicetest.Store) {
 		w := start(t, st)
 		told := map[string]bool{}
 		for _, s := range story() {
@@ -234,7 +234,7 @@ func TestGolden(t *testing.T) {
 			}
 			compare(t, s.name, got)
 		}
-		if strings.Count(w.log.String(), "a secret inside") != 1 {
+		if strings.Count(w.Logged.String(), "a secret inside") != 1 {
 			t.Errorf("the log does not tell once what went wrong inside")
 		}
 		if t.Name() == "TestGolden/sqlite" {

@@ -8,7 +8,9 @@ import (
 
 	"poa/internal/access"
 	"poa/internal/dropin"
+	"poa/internal/servicetest"
 	"poa/internal/store"
+	"poa/internal/store/sqlite/sqlitetest"
 )
 
 // unfinished is the golden file of a run that outlasts its request.
@@ -28,12 +30,12 @@ func (w *world) run() store.Run {
 }
 
 func TestRunThatOutlastsItsRequest(t *testing.T) {
-	onBoth(t, func(t *testing.T, st dropin.Store) {
+	servicetest.OnBoth(t, func(t *testing.T, st servicetest.Store) {
 		w := start(t, st, func(o *dropin.Options, _ *access.Settings) { o.Wait = time.Millisecond })
 		w.play()
-		w.queue.hold()
+		w.Queue.Hold()
 		compare(t, unfinished, w.ask(store.Operator, "POST", schedulerPath, runBatch))
-		w.queue.release()
+		w.release()
 		if r := w.run(); r.State != store.RunDone || r.Done != 3 {
 			t.Errorf("the run is %s with %d done", r.State, r.Done)
 		}
@@ -42,8 +44,8 @@ func TestRunThatOutlastsItsRequest(t *testing.T) {
 
 // TestStopAnswers: a process that stops does not wait for runs.
 func TestStopAnswers(t *testing.T) {
-	w := start(t, openSQLite(t), func(o *dropin.Options, _ *access.Settings) { o.Wait = time.Hour })
-	w.queue.hold()
+	w := start(t, sqlitetest.New(t), func(o *dropin.Options, _ *access.Settings) { o.Wait = time.Hour })
+	w.Queue.Hold()
 	w.api.Stop()
 	got := w.ask(store.Operator, "POST", schedulerPath, runBatch)
 	var doc struct {
@@ -55,14 +57,14 @@ func TestStopAnswers(t *testing.T) {
 	if got.StatusCode != 200 || doc.Data.BatchResult.Run.State != "running" {
 		t.Errorf("%s\n%s", got.Status, got.body)
 	}
-	w.queue.release()
+	w.release()
 }
 
 // TestClientThatGoes: a run does not end with the request that began it.
 func TestClientThatGoes(t *testing.T) {
-	w := start(t, openSQLite(t), func(o *dropin.Options, _ *access.Settings) { o.Wait = time.Hour })
+	w := start(t, sqlitetest.New(t), func(o *dropin.Options, _ *access.Settings) { o.Wait = time.Hour })
 	w.play()
-	w.queue.hold()
+	w.Queue.Hold()
 	ctx, leave := context.WithCancel(t.Context())
 	r := w.request(ctx, store.Operator, "POST", schedulerPath, runBatch)
 	gone := make(chan error, 1)
@@ -73,14 +75,14 @@ func TestClientThatGoes(t *testing.T) {
 		}
 		gone <- err
 	}()
-	for !w.queue.holds() { // until the run has begun
+	for !w.Queue.Holds() { // until the run has begun
 		time.Sleep(time.Millisecond)
 	}
 	leave()
 	if err := <-gone; err == nil {
 		t.Error("the request was answered")
 	}
-	w.queue.release()
+	w.release()
 	if r := w.run(); r.State != store.RunDone || r.Done != 3 || r.RequestedBy != "the operator" {
 		t.Errorf("the run of %s is %s with %d done", r.RequestedBy, r.State, r.Done)
 	}

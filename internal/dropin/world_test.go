@@ -1,15 +1,12 @@
 package dropin_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -17,16 +14,12 @@ import (
 
 	"poa/internal/access"
 	"poa/internal/api"
-	"poa/internal/config"
 	"poa/internal/dropin"
 	"poa/internal/ledger"
-	"poa/internal/scheduler"
 	"poa/internal/scoring"
-	"poa/internal/settings"
+	"poa/internal/servicetest"
 	"poa/internal/store"
-	"poa/internal/store/postgres"
 	"poa/internal/store/postgres/pgtest"
-	"poa/internal/store/sqlite"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -35,89 +28,38 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 // when the test says so.
 type world struct {
 	*httptest.Server
-	t         *testing.T
-	api       *dropin.API
-	store     *faulty
-	settings  *settings.Service
-	ledger    *ledger.Ledger
-	scheduler *scheduler.Scheduler
-	queue     *queue
-	clock     *clock
-	log       *locked
-	keys      map[store.Role]string
-	votes     int
+	*servicetest.Service
+	t     *testing.T
+	api   *dropin.API
+	store *faulty
+	clock *clock
+	keys  map[store.Role]string
+	votes int
 }
 
-// start starts a world where it is a little after noon.
-func start(t *testing.T, st dropin.Store, change ...func(*dropin.Options, *access.Settings)) *world {
+// start starts a world where it is a little after noon. Runs go on by
+// themselves unless its queue holds them.
+func start(t *testing.T, st servicetest.Store, change ...func(*dropin.Options, *access.Settings)) *world {
 	t.Helper()
-	ctx := t.Context()
-	must(t, st.Migrate(ctx))
 	w := &world{
-		t: t, store: &faulty{Store: st}, queue: &queue{}, log: &locked{}, keys: map[store.Role]string{},
+		t: t, store: &faulty{Faulty: servicetest.Faulty{Store: st}},
 		clock: &clock{now: time.Date(2026, time.March, 1, 12, 10, 30, 123_456_000, time.UTC)},
 	}
-	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})) // requests are told at that level
-	var err error
-	w.settings, err = settings.Open(ctx, w.store, settings.Options{
-		Load: func(stored map[string]string) (*config.Config, error) {
-			return config.Load(config.Options{Stored: stored})
-		}, Who: "test", Now: w.clock.Now, Log: log,
-	})
-	must(t, err)
-	w.ledger = ledger.New(w.store, ledger.Options{Policy: w.settings.Current().Policy, Now: w.clock.Now, Log: log})
-	w.settings.OnChange(func(in *settings.InForce) { w.ledger.SetPolicy(in.Policy) })
-	w.scheduler = scheduler.New(scheduler.Options{
-		Store: w.store, Queue: w.queue, Process: "test", Now: w.clock.Now, Log: log,
-		Settings: func() *settings.InForce { // without the pauses between NFTs
-			in := *w.settings.Current()
-			in.Batch.Delay, in.Batch.Niceness = 0, 0
-			return &in
-		},
-	})
-	if err := w.scheduler.Start(ctx); !errors.Is(err, errDriven) { // so that the schedule starts nothing
-		t.Fatal(err)
-	}
-	o := dropin.Options{Store: w.store, Runs: w.scheduler, Settings: w.settings, Identified: api.Identify, Now: w.clock.Now, Log: log}
+	w.Service = servicetest.New(t, w.store, w.clock.Now)
+	w.Queue.Free()
+	o := dropin.Options{Store: w.store, Runs: w.Scheduler, Settings: w.Settings, Identified: api.Identify, Now: w.clock.Now, Log: w.Log}
 	rules := access.Defaults()
 	for _, f := range change {
 		f(&o, &rules)
 	}
-	o.Guard, err = access.New(w.store, nil, rules, w.clock.Now, log)
+	var err error
+	o.Guard, err = access.New(w.store, nil, rules, w.clock.Now, w.Log)
 	must(t, err)
 	w.api = dropin.New(o)
-	w.Server = httptest.NewServer(api.Outer(w.api, o.Guard, log, w.clock.Now))
-	t.Cleanup(func() {
-		w.Close()
-		must(t, w.ledger.Close(context.Background()))
-		w.queue.wg.Wait()
-	})
-	for _, role := range access.Roles() {
-		key, hash := access.NewKey()
-		_, err := w.store.PutKey(ctx, store.Key{Name: "the " + string(role), Role: role, Hash: hash, CreatedAt: w.clock.Now(), CreatedBy: "test"})
-		must(t, err)
-		w.keys[role] = key
-	}
+	w.Server = httptest.NewServer(api.Outer(w.api, o.Guard, w.Log, w.clock.Now))
+	t.Cleanup(w.Close)
+	w.keys = w.Keys()
 	return w
-}
-
-// onBoth runs a test on each kind of database.
-func onBoth(t *testing.T, test func(t *testing.T, st dropin.Store)) {
-	t.Run("sqlite", func(t *testing.T) { test(t, openSQLite(t)) })
-	t.Run("postgres", func(t *testing.T) {
-		st, err := postgres.Open(t.Context(), pgtest.New(t))
-		must(t, err)
-		t.Cleanup(func() { must(t, st.Close()) })
-		test(t, st)
-	})
-}
-
-func openSQLite(t *testing.T) dropin.Store {
-	t.Helper()
-	st, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "poa.db"))
-	must(t, err)
-	t.Cleanup(func() { must(t, st.Close()) })
-	return st
 }
 
 func must(t *testing.T, err error) {
@@ -195,7 +137,7 @@ func (w *world) cast(votes ...ledger.Vote) {
 	for _, v := range votes {
 		w.votes++
 		v.Key = fmt.Sprintf("vote-%03d", w.votes)
-		answers, err := w.ledger.Submit(w.t.Context(), []ledger.Vote{v})
+		answers, err := w.Ledger.Submit(w.t.Context(), []ledger.Vote{v})
 		must(w.t, err)
 		must(w.t, answers[0].Err)
 		w.clock.move(time.Second)
@@ -247,72 +189,19 @@ func (w *world) play() {
 	)
 }
 
-// queue works off the steps of runs as they come, unless it holds them.
-type queue struct {
-	mu    sync.Mutex // guards what follows
-	work  scheduler.Work
-	steps []scheduler.Step // held
-	held  bool
-	wg    sync.WaitGroup
-}
-
-// errDriven keeps the scheduler from starting runs by itself.
-var errDriven = errors.New("driven by the test")
-
-func (q *queue) Start(_ context.Context, work scheduler.Work) error { q.work = work; return errDriven }
-func (q *queue) Stop(context.Context) error                         { return nil }
-
-func (q *queue) Insert(_ context.Context, s scheduler.Step) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.held {
-		q.steps = append(q.steps, s)
-		return nil
-	}
-	q.wg.Go(func() { q.run(s) })
-	return nil
-}
-
-func (q *queue) run(s scheduler.Step) {
-	_ = q.work(context.Background(), s, func(ctx context.Context, _ store.Tx, next *scheduler.Step, _ time.Time) error {
-		if next != nil {
-			return q.Insert(ctx, *next)
-		}
-		return nil
-	})
-}
-
-func (q *queue) hold() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.held = true
-}
-
-// holds reports whether a step is held.
-func (q *queue) holds() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return len(q.steps) > 0
-}
-
-// release works off what was held.
-func (q *queue) release() {
-	q.mu.Lock()
-	steps := q.steps
-	q.held, q.steps = false, nil
-	q.mu.Unlock()
-	for _, s := range steps {
-		q.run(s)
-	}
-	q.wg.Wait()
+// release works off the steps of runs that were held, and the next as they
+// come.
+func (w *world) release() {
+	w.t.Helper()
+	must(w.t, w.Queue.Run(w.t.Context()))
+	w.Queue.Free()
 }
 
 // faulty is a store that fails when it is told to.
 type faulty struct {
-	dropin.Store
+	servicetest.Faulty
 	mu      sync.Mutex // guards what follows
-	err     error
-	cancels bool // runs are cancelled as soon as they are there
+	cancels bool       // runs are cancelled as soon as they are there
 }
 
 func (f *faulty) cancel(on bool) {
@@ -330,55 +219,4 @@ func (f *faulty) StartRun(ctx context.Context, r store.Run, log store.Activity) 
 		err = f.RequestCancel(ctx, r.Number, "ann")
 	}
 	return r, created, err
-}
-
-func (f *faulty) fail(err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.err = err
-}
-
-func (f *faulty) failing() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.err
-}
-
-func (f *faulty) View(ctx context.Context, do func(store.View) error) error {
-	if err := f.failing(); err != nil {
-		return err
-	}
-	return f.Store.View(ctx, do)
-}
-
-func (f *faulty) Update(ctx context.Context, do func(store.Tx) error) error {
-	if err := f.failing(); err != nil {
-		return err
-	}
-	return f.Store.Update(ctx, do)
-}
-
-func (f *faulty) Ping(ctx context.Context) error {
-	if err := f.failing(); err != nil {
-		return err
-	}
-	return f.Store.Ping(ctx)
-}
-
-// locked is a log for several goroutines.
-type locked struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *locked) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *locked) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }

@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"poa/internal/scoring"
 	"poa/internal/store"
 	"poa/internal/store/postgres"
 	"poa/internal/store/sqlite"
+	"poa/internal/store/storetest"
 )
 
 // crowd are clients that keep voting through whatever process runs, and repeat
@@ -208,42 +208,7 @@ func open(t *testing.T, database string) store.Service {
 	return st
 }
 
-// state is what two databases with the same votes have in common.
-type state struct {
-	Counts  store.Counts
-	Ratings map[string]scoring.Rating
-	Voters  map[string]scoring.Voter
-	Weights []scoring.Sum // of the votes, in their order
-}
-
-func stateOf(t *testing.T, database string) state {
+func stateOf(t *testing.T, database string) storetest.State {
 	t.Helper()
-	ctx := context.Background()
-	s := state{Ratings: map[string]scoring.Rating{}, Voters: map[string]scoring.Voter{}}
-	err := open(t, database).View(ctx, func(v store.View) (err error) {
-		for r, err := range v.AllRatings(ctx) {
-			if err != nil {
-				return err
-			}
-			s.Ratings[r.ID] = r.Rating
-		}
-		for r, err := range v.AllVoters(ctx) {
-			if err != nil {
-				return err
-			}
-			s.Voters[r.ID] = r.Voter
-		}
-		for vote, err := range v.Log(ctx, 0) {
-			if err != nil {
-				return err
-			}
-			s.Weights = append(s.Weights, vote.Weight)
-		}
-		s.Counts, err = v.Counts(ctx)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return storetest.StateOf(t, open(t, database))
 }

@@ -19,6 +19,7 @@ import (
 	"poa/internal/sample"
 	"poa/internal/scoring"
 	"poa/internal/store/postgres/pgtest"
+	"poa/internal/store/storetest"
 )
 
 // TestVotesOverHTTP posts a file of votes that poa import reads too, in the
@@ -44,7 +45,7 @@ func TestVotesOverHTTP(t *testing.T) {
 
 // postedInOrder posts votes a hundred a request: the state is then that of the
 // import, bit for bit.
-func postedInOrder(t *testing.T, database string, votes []vote, want state) {
+func postedInOrder(t *testing.T, database string, votes []vote, want storetest.State) {
 	a, p := votable(t, database, votes)
 	for part := range slices.Chunk(votes, 100) {
 		got := a.castMany(p, part)
@@ -67,7 +68,7 @@ func postedInOrder(t *testing.T, database string, votes []vote, want state) {
 
 // postedInAnyOrder posts votes one by one through 64 clients: the counts are
 // then those of the import.
-func postedInAnyOrder(t *testing.T, database string, votes []vote, want state) {
+func postedInAnyOrder(t *testing.T, database string, votes []vote, want storetest.State) {
 	a, p := votable(t, database, votes)
 	shuffled := slices.Clone(votes)
 	random := rand.New(rand.NewPCG(3, 5))
@@ -103,7 +104,7 @@ type counts struct {
 	By                                     map[string]int64    // votes by voter
 }
 
-func countsOf(s state) counts {
+func countsOf(s storetest.State) counts {
 	c := counts{s.Counts.NFTs, s.Counts.Voters, s.Counts.Votes, s.Counts.Ratings, s.Counts.Opinions, map[string][7]int64{}, map[string]int64{}}
 	for id, r := range s.Ratings {
 		c.Of[id] = [...]int64{r.Votes, r.Wins, r.Losses, r.Ties, r.Matchups, r.Skips, r.SliderVotes + r.FireVotes}

@@ -1,20 +1,13 @@
 package e2e_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"os"
 	"os/exec"
-	"runtime"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"poa/internal/program"
 )
 
 const (
@@ -25,131 +18,72 @@ const (
 	stopsWithin = 10 * time.Second
 )
 
-// process is a running poa serve.
+// process is a running command, mostly poa serve.
 type process struct {
-	cmd     *exec.Cmd
-	url     string // http://127.0.0.1:PORT
-	started time.Time
-	log     *text
-	gone    chan struct{} // closed when it has ended
+	*program.Process
+	url string // http://127.0.0.1:PORT
 }
 
-// text is what a process wrote.
-type text struct {
-	mu   sync.Mutex // guards what follows
-	text bytes.Buffer
-}
-
-func (x *text) Write(p []byte) (int, error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.text.Write(p)
-}
-
-func (x *text) String() string {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.text.String()
-}
-
-// environment is that of the program: nothing of the test's own but the path,
-// and settings such as batch.every=10s.
-func environment(database string, settings []string) []string {
-	env := []string{"PATH=" + os.Getenv("PATH"), "DATABASE_URL=" + database, "POA_LOG_LEVEL=warn"}
-	for _, s := range settings {
-		name, value, _ := strings.Cut(s, "=")
-		env = append(env, "POA_"+strings.ToUpper(strings.ReplaceAll(name, ".", "_"))+"="+value)
-	}
-	return env
-}
-
-// command returns a command of the program, which dies with the test.
+// command returns a command of the program with settings such as
+// batch.every=10s.
 func command(t *testing.T, database string, settings []string, args ...string) *exec.Cmd {
-	cmd := exec.Command(program, args...)
-	cmd.Dir = t.TempDir()
-	cmd.Env = environment(database, settings)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd := exec.Command(binary, args...)
+	cmd.Dir, cmd.Env = t.TempDir(), environment(database, settings)
 	return cmd
+}
+
+func environment(database string, settings []string) []string {
+	return program.Environment(append([]string{"database=" + database, "log.level=warn"}, settings...)...)
 }
 
 // serve starts a process on a free port and returns when it listens. What is
 // left of it is killed when the test ends.
 func serve(t *testing.T, database string, settings ...string) *process {
 	t.Helper()
-	p, err := launch(command(t, database, settings, "serve", "--listen", "127.0.0.1:0"))
+	p, err := launch(t, command(t, database, settings, "serve", "--listen", "127.0.0.1:0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// launch starts a process that serves and waits until it says where. One that
+// does not has ended.
+func launch(t *testing.T, cmd *exec.Cmd) (*process, error) {
+	t.Helper()
+	p, url, err := program.Serve(cmd, patience)
+	if p == nil {
+		t.Fatal(err)
+	}
+	watch(t, p)
+	return &process{p, url}, err
+}
+
+// start starts a command that goes on by itself.
+func start(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p, err := program.Start(cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
 	watch(t, p)
-	return p
+	return &process{Process: p}
 }
 
 // watch kills a process when the test ends, and shows its log if that failed.
-func watch(t *testing.T, p *process) {
+func watch(t *testing.T, p *program.Process) {
 	t.Cleanup(func() {
-		p.kill()
-		if log := p.log.String(); t.Failed() {
-			t.Logf("the log of process %d ends with:\n%s", p.cmd.Process.Pid, log[max(0, len(log)-6000):])
+		p.Kill()
+		if t.Failed() {
+			t.Logf("the log of process %d ends with:\n%s", p.ID(), p.Tail())
 		}
 	})
 }
 
-// launch starts a process that serves and waits until it says where. The
-// parent-death signal is bound to the thread that forks, which therefore waits
-// for the process and does nothing else.
-func launch(cmd *exec.Cmd) (*process, error) {
-	p := &process{cmd: cmd, log: &text{}, gone: make(chan struct{}), started: time.Now()}
-	cmd.Stderr = p.log
-	out, in, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	cmd.Stdout = in
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		in.Close()
-		started <- err
-		if err == nil {
-			cmd.Wait()
-			close(p.gone)
-		}
-	}()
-	if err := <-started; err != nil {
-		return nil, errors.Join(err, out.Close())
-	}
-	out.SetReadDeadline(time.Now().Add(patience))
-	said := bufio.NewReader(out)
-	line, err := said.ReadString('\n')
-	out.SetReadDeadline(time.Time{})
-	go func() { // what else it says; writing to a closed pipe would end it
-		io.Copy(io.Discard, said)
-		out.Close()
-	}()
-	address, ok := strings.CutPrefix(line, "poa serves ")
-	if err != nil || !ok {
-		p.kill()
-		return p, fmt.Errorf("the process did not come up (%v, exit code %d): %s\n%s", err, p.code(), line, p.log)
-	}
-	p.url, _, _ = strings.Cut(address, " ")
-	return p, nil
-}
-
-// kill kills the process, as kill -9 does.
-func (p *process) kill() {
-	p.cmd.Process.Kill()
-	<-p.gone
-}
-
-// code is the exit code of a process that has ended, -1 of one that was killed.
-func (p *process) code() int { return p.cmd.ProcessState.ExitCode() }
-
 // terminate asks the process to end.
 func (p *process) terminate(t *testing.T) {
 	t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := p.Terminate(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -165,11 +99,11 @@ func (p *process) stop(t *testing.T) {
 func (p *process) ends(t *testing.T) {
 	t.Helper()
 	select {
-	case <-p.gone:
+	case <-p.Gone:
 	case <-time.After(stopsWithin):
 		t.Fatalf("the process has not ended %v after the signal", stopsWithin)
 	}
-	if code := p.code(); code != 0 {
+	if code := p.ExitCode(); code != 0 {
 		t.Errorf("the process ended with exit code %d", code)
 	}
 }
@@ -179,9 +113,8 @@ func run(t *testing.T, database string, args ...string) (code int, output string
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*patience) // long tests leave much to verify
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Dir = t.TempDir()
-	cmd.Env = environment(database, nil)
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Dir, cmd.Env = t.TempDir(), environment(database, nil)
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
 		t.Fatal(err)

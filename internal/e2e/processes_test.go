@@ -177,7 +177,7 @@ func TestListenersCostNothing(t *testing.T) {
 				t.Errorf("%v listeners are counted", n)
 			}
 			p.stop(t)
-			if log := p.log.String(); strings.Contains(log, "gap") {
+			if log := p.Log(); strings.Contains(log, "gap") {
 				t.Errorf("listeners missed events:\n%s", log)
 			}
 		})

@@ -45,7 +45,7 @@ func TestFullDisk(t *testing.T) {
 	c.finish()
 	a.allRunsEnd(p)
 	p.stop(t)
-	if log := p.log.String(); !strings.Contains(log, "the database is unavailable") {
+	if log := p.Log(); !strings.Contains(log, "the database is unavailable") {
 		t.Errorf("the log does not say what is wrong:\n%s", log)
 	}
 	c.check(database)
@@ -58,7 +58,7 @@ func limitFiles(t *testing.T, p *process) (back func()) {
 	t.Helper()
 	var before unix.Rlimit
 	limit := func(new, old *unix.Rlimit) {
-		if err := unix.Prlimit(p.cmd.Process.Pid, unix.RLIMIT_FSIZE, new, old); err != nil {
+		if err := unix.Prlimit(p.ID(), unix.RLIMIT_FSIZE, new, old); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -83,10 +83,8 @@ func TestReadOnlyFile(t *testing.T) {
 	own(t, nobody, dir)
 	start := func() (*process, error) {
 		cmd := command(t, database, lively, "serve", "--listen", "127.0.0.1:0")
-		cmd.Dir, cmd.SysProcAttr.Credential = dir, nobody
-		p, err := launch(cmd)
-		watch(t, p)
-		return p, err
+		cmd.Dir, cmd.SysProcAttr = dir, &syscall.SysProcAttr{Credential: nobody}
+		return launch(t, cmd)
 	}
 	p, err := start()
 	if err != nil {
@@ -105,8 +103,8 @@ func TestReadOnlyFile(t *testing.T) {
 		if err == nil {
 			t.Fatal("it serves a file that it may not write")
 		}
-		if log := p.log.String(); p.code() != 2 || !strings.Contains(log, "readonly database") || !strings.Contains(log, "try: check that the database's folder exists and may be written") {
-			t.Errorf("exit code %d, standard error:\n%s", p.code(), log)
+		if log := p.Log(); p.ExitCode() != 2 || !strings.Contains(log, "readonly database") || !strings.Contains(log, "try: check that the database's folder exists and may be written") {
+			t.Errorf("exit code %d, standard error:\n%s", p.ExitCode(), log)
 		}
 	}
 	chmod(t, 0o755, dir)

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -62,29 +61,6 @@ func (f *followed) settings() []string {
 		"sync.from=" + f.from, "sync.slider_scale=10", "sync.poll=200ms", "sync.overlap=1s", "sync.favorites_every=1s",
 		"sync.reconcile_every=3s", "sync.lease=1s",
 	}
-}
-
-// start starts a command that goes on by itself.
-func start(t *testing.T, cmd *exec.Cmd) *process {
-	t.Helper()
-	p := &process{cmd: cmd, log: &text{}, gone: make(chan struct{}), started: time.Now()}
-	cmd.Stderr = p.log
-	started := make(chan error)
-	go func() { // see launch
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			cmd.Wait()
-			close(p.gone)
-		}
-	}()
-	if err := <-started; err != nil {
-		t.Fatal(err)
-	}
-	watch(t, p)
-	return p
 }
 
 // synced is what poa sync --once --json prints.
@@ -155,12 +131,7 @@ func followAndKill(t *testing.T, f *followed, database string, live gametest.Liv
 	random := rand.New(rand.NewPCG(1, 2))
 	begin := func() *process {
 		if random.IntN(3) == 0 {
-			p, err := launch(command(t, database, append(append(f.settings(), f.writeSettings()...), "sync.enabled=true", "writeback.mode=on"), "serve", "--listen", "127.0.0.1:0"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			watch(t, p)
-			return p
+			return serve(t, database, append(append(f.settings(), f.writeSettings()...), "sync.enabled=true", "writeback.mode=on")...)
 		}
 		return start(t, command(t, database, f.settings(), "sync"))
 	}
@@ -177,11 +148,11 @@ func followAndKill(t *testing.T, f *followed, database string, live gametest.Liv
 				if over = true; err != nil {
 					t.Fatal(err)
 				}
-			case <-p.gone:
-				t.Fatalf("a process ended by itself with exit code %d:\n%s", p.code(), p.log)
+			case <-p.Gone:
+				t.Fatalf("a process ended by itself with exit code %d:\n%s", p.ExitCode(), p.Tail())
 			case <-time.After(time.Duration(200+random.IntN(spread*(i+1))) * time.Millisecond):
 			}
-			p.kill()
+			p.Kill()
 		}
 	}
 	last := f.sync(database)

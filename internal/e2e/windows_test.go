@@ -41,7 +41,7 @@ func TestOneBatchPerWindow(t *testing.T) {
 	c := newCrowd(a, 12, 400, processes...)
 	replace := func(i int) {
 		dead := processes[i]
-		dead.kill()
+		dead.Kill()
 		processes[i] = start()
 		c.replace(dead, processes[i])
 	}
@@ -95,7 +95,7 @@ func backlog(a api, database string, n int) {
 // holderOf returns which process a run's holder is.
 func holderOf(t *testing.T, processes []*process, holder string) int {
 	t.Helper()
-	i := slices.IndexFunc(processes, func(p *process) bool { return strings.HasSuffix(holder, fmt.Sprintf("/%d", p.cmd.Process.Pid)) })
+	i := slices.IndexFunc(processes, func(p *process) bool { return strings.HasSuffix(holder, fmt.Sprintf("/%d", p.ID())) })
 	if i < 0 {
 		t.Fatalf("%q is none of the processes", holder)
 	}
@@ -127,7 +127,7 @@ func leaderOf(t *testing.T, processes []*process, database string) int {
 	}
 	leader := 0
 	for i, p := range processes {
-		if p.started.Before(began) && (p.started.After(processes[leader].started) || !processes[leader].started.Before(began)) {
+		if p.Began.Before(began) && (p.Began.After(processes[leader].Began) || !processes[leader].Began.Before(began)) {
 			leader = i
 		}
 	}
@@ -190,7 +190,7 @@ func TestKilledBetweenQueueAndClaim(t *testing.T) {
 		}
 		return waiting
 	})
-	p.kill()
+	p.Kill()
 	if _, err := conn.Exec(ctx, "SELECT pg_advisory_unlock(4711)"); err != nil {
 		t.Fatal(err)
 	}

@@ -30,6 +30,7 @@ import (
 	"poa/internal/store/postgres"
 	"poa/internal/store/postgres/pgtest"
 	"poa/internal/store/sqlite"
+	"poa/internal/store/storetest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -143,24 +144,24 @@ func contents(t *testing.T, st store.Store) state {
 	}
 	nfts, voters := make(map[int64]string), make(map[int64]string)
 	err := st.View(t.Context(), func(v store.View) (err error) {
-		for _, n := range collect(v.AllNFTs(t.Context()), &err) {
+		for _, n := range storetest.Collect(v.AllNFTs(t.Context()), &err) {
 			nfts[n.Number] = n.ID
 			n.Number = 0
 			s.NFTs[n.ID] = n
 		}
-		for _, r := range collect(v.AllRatings(t.Context()), &err) {
+		for _, r := range storetest.Collect(v.AllRatings(t.Context()), &err) {
 			r.NFT, r.Collection, r.LastVote, r.Due, r.WaitingSince, r.Score = 0, 0, 0, store.Due{}, time.Time{}, nil
 			s.Ratings[r.ID] = r
 		}
-		for _, voter := range collect(v.AllVoters(t.Context()), &err) {
+		for _, voter := range storetest.Collect(v.AllVoters(t.Context()), &err) {
 			voters[voter.Number] = voter.ID
 			s.Voters[voter.ID] = voter.Voter
 		}
-		for _, vote := range collect(v.Log(t.Context(), 0), &err) {
+		for _, vote := range storetest.Collect(v.Log(t.Context(), 0), &err) {
 			vote.Number, vote.Voter, vote.A, vote.B, vote.ReceivedAt = 0, 0, 0, 0, time.Time{}
 			s.Votes = append(s.Votes, vote)
 		}
-		for _, o := range collect(v.AllOpinions(t.Context()), &err) {
+		for _, o := range storetest.Collect(v.AllOpinions(t.Context()), &err) {
 			s.Opinions[nfts[o.NFT]+"\x00"+voters[o.Voter]+"\x00"+o.Kind.String()] = o.Opinion
 		}
 		if err != nil {
@@ -176,17 +177,6 @@ func contents(t *testing.T, st store.Store) state {
 		t.Fatal(err)
 	}
 	return s
-}
-
-func collect[T any](rows iter.Seq2[T, error], err *error) (all []T) {
-	for row, failed := range rows {
-		if failed != nil {
-			*err = failed
-			return all
-		}
-		all = append(all, row)
-	}
-	return all
 }
 
 func export(t *testing.T, st store.Store, table exporter.Table, f exporter.Format) []byte {
@@ -337,7 +327,7 @@ func TestTables(t *testing.T) {
 		scores  int
 	}
 	err := st.View(t.Context(), func(v store.View) (err error) {
-		want.ratings = collect(v.AllRatings(t.Context()), &err)
+		want.ratings = storetest.Collect(v.AllRatings(t.Context()), &err)
 		want.history = make(map[string][]store.HistoryPoint)
 		ids := make(map[int64]string)
 		for _, r := range want.ratings {
@@ -346,7 +336,7 @@ func TestTables(t *testing.T) {
 				want.scores++
 			}
 		}
-		for _, h := range collect(v.AllHistory(t.Context()), &err) {
+		for _, h := range storetest.Collect(v.AllHistory(t.Context()), &err) {
 			want.history[ids[h.NFT]] = append(want.history[ids[h.NFT]], h)
 		}
 		return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +20,7 @@ import (
 	"poa/internal/store"
 	"poa/internal/store/postgres/pgtest"
 	"poa/internal/store/sqlite"
+	"poa/internal/store/sqlite/sqlitetest"
 	"poa/internal/trigger"
 )
 
@@ -70,10 +70,7 @@ func newMatch(t *testing.T) *match {
 	m.nft(nft1, "One", "Ones")
 	m.nft(nft2, "Two", "Twos")
 
-	m.store, err = sqlite.Open(ctx, filepath.Join(t.TempDir(), "poa.db"))
-	m.check(err)
-	t.Cleanup(func() { m.store.Close() })
-	m.check(m.store.Migrate(ctx))
+	m.store = sqlitetest.New(t)
 	constants := scoring.Defaults()
 	version, err := m.store.Prepare(ctx, constants, "tester", time.Now())
 	m.check(err)

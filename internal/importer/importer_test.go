@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,7 +24,8 @@ import (
 	"poa/internal/sample"
 	"poa/internal/scoring"
 	"poa/internal/store"
-	"poa/internal/store/sqlite"
+	"poa/internal/store/sqlite/sqlitetest"
+	"poa/internal/store/storetest"
 )
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -34,18 +34,7 @@ var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 func database(t *testing.T) (store.Store, *ledger.Ledger) {
 	t.Helper()
 	ctx := t.Context()
-	st, err := sqlite.Open(ctx, filepath.Join(t.TempDir(), "poa.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := st.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := st.Migrate(ctx); err != nil {
-		t.Fatal(err)
-	}
+	st := sqlitetest.New(t)
 	version, err := st.Prepare(ctx, scoring.Defaults(), "test", now)
 	if err != nil {
 		t.Fatal(err)
@@ -91,12 +80,12 @@ type state struct {
 func contents(t *testing.T, st store.Store) (s state) {
 	t.Helper()
 	err := st.View(t.Context(), func(v store.View) (err error) {
-		s.NFTs = collect(v.AllNFTs(t.Context()), &err)
-		s.Ratings = collect(v.AllRatings(t.Context()), &err)
-		s.Voters = collect(v.AllVoters(t.Context()), &err)
-		s.Votes = collect(v.Log(t.Context(), 0), &err)
-		s.Opinions = collect(v.AllOpinions(t.Context()), &err)
-		s.History = collect(v.AllHistory(t.Context()), &err)
+		s.NFTs = storetest.Collect(v.AllNFTs(t.Context()), &err)
+		s.Ratings = storetest.Collect(v.AllRatings(t.Context()), &err)
+		s.Voters = storetest.Collect(v.AllVoters(t.Context()), &err)
+		s.Votes = storetest.Collect(v.Log(t.Context(), 0), &err)
+		s.Opinions = storetest.Collect(v.AllOpinions(t.Context()), &err)
+		s.History = storetest.Collect(v.AllHistory(t.Context()), &err)
 		if err != nil {
 			return err
 		}
@@ -110,17 +99,6 @@ func contents(t *testing.T, st store.Store) (s state) {
 		t.Fatal(err)
 	}
 	return s
-}
-
-func collect[T any](rows iter.Seq2[T, error], err *error) (all []T) {
-	for row, failed := range rows {
-		if failed != nil {
-			*err = failed
-			return all
-		}
-		all = append(all, row)
-	}
-	return all
 }
 
 // berlin returns the file of votes on Berlin's streets from the folder that

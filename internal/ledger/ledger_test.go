@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +15,7 @@ import (
 	"poa/internal/publish"
 	"poa/internal/scoring"
 	"poa/internal/store"
-	"poa/internal/store/sqlite"
+	"poa/internal/store/sqlite/sqlitetest"
 	"poa/internal/trigger"
 	"poa/internal/verify"
 )
@@ -36,14 +35,7 @@ type option func(*ledger.Options, *store.Store)
 func newGame(t *testing.T, options ...option) *game {
 	t.Helper()
 	ctx := context.Background()
-	st, err := sqlite.Open(ctx, filepath.Join(t.TempDir(), "poa.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { st.Close() })
-	if err := st.Migrate(ctx); err != nil {
-		t.Fatal(err)
-	}
+	st := sqlitetest.New(t)
 	version, err := st.Prepare(ctx, scoring.Defaults(), "test", start)
 	if err != nil {
 		t.Fatal(err)

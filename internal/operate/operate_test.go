@@ -2,7 +2,6 @@ package operate_test
 
 import (
 	"errors"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -13,7 +12,7 @@ import (
 	"poa/internal/scoring"
 	"poa/internal/settings"
 	"poa/internal/store"
-	"poa/internal/store/sqlite"
+	"poa/internal/store/sqlite/sqlitetest"
 )
 
 // TestByHand computes NFTs and cancels runs, and sees who is told of it.
@@ -25,10 +24,7 @@ func TestByHand(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	st, err := sqlite.Open(ctx, filepath.Join(t.TempDir(), "poa.db"))
-	must(err)
-	defer st.Close()
-	must(st.Migrate(ctx))
+	st := sqlitetest.New(t)
 	set, err := settings.Open(ctx, st, settings.Options{
 		Load: func(stored map[string]string) (*config.Config, error) {
 			return config.Load(config.Options{Stored: stored})

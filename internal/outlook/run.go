@@ -93,10 +93,8 @@ func (r *Run) In(s batch.Settings, mode string) batch.Coverage {
 
 // Plan is what a run carries with it.
 type Plan struct {
-	Size    int                 // asked for by hand, 0 for as many as a batch
 	Items   []batch.Item        // planned and not done yet
 	Classes map[batch.Class]int // done, by class
-	Left    int                 // after the last chunk; negative: not known
 	Pacer   batch.Pacer
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"path/filepath"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -19,6 +18,7 @@ import (
 	"poa/internal/scoring"
 	"poa/internal/store"
 	"poa/internal/store/sqlite"
+	"poa/internal/store/sqlite/sqlitetest"
 )
 
 // world is a service in virtual time, which starts at midnight UTC.
@@ -33,14 +33,7 @@ type world struct {
 func inWorld(t *testing.T, f func(w *world)) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := context.Background()
-		st, err := sqlite.Open(ctx, filepath.Join(t.TempDir(), "poa.db"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer st.Close()
-		if err := st.Migrate(ctx); err != nil {
-			t.Fatal(err)
-		}
+		st := sqlitetest.New(t)
 		version, err := st.Prepare(ctx, scoring.Defaults(), "test", time.Now())
 		if err != nil {
 			t.Fatal(err)

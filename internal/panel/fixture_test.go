@@ -1,36 +1,30 @@
 package panel
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"poa/internal/access"
 	"poa/internal/api"
-	"poa/internal/config"
 	"poa/internal/ledger"
 	"poa/internal/live"
 	"poa/internal/operate"
 	"poa/internal/overview"
 	"poa/internal/people"
 	"poa/internal/samples"
-	"poa/internal/scheduler"
 	"poa/internal/scoring"
-	"poa/internal/settings"
+	"poa/internal/servicetest"
 	"poa/internal/store"
-	"poa/internal/store/sqlite"
+	"poa/internal/store/sqlite/sqlitetest"
 )
 
 // site is a panel under test, with the API beside it, on a SQLite database of
@@ -38,70 +32,15 @@ import (
 type site struct {
 	*httptest.Server
 	*Panel
-	t      *testing.T
-	ledger *ledger.Ledger
-	queue  *queue
-	log    *locked
-	votes  int
+	t       *testing.T
+	service *servicetest.Service
+	votes   int
 }
-
-// locked is a log that can be read while it is written.
-type locked struct {
-	mu   sync.Mutex // guards what follows
-	text bytes.Buffer
-}
-
-func (l *locked) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *locked) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-// queue keeps the steps of runs until work is called.
-type queue struct {
-	mu    sync.Mutex
-	steps []scheduler.Step
-	do    scheduler.Work
-}
-
-func (q *queue) Insert(_ context.Context, s scheduler.Step) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.steps = append(q.steps, s)
-	return nil
-}
-
-// errDriven keeps the scheduler from starting runs by itself.
-var errDriven = errors.New("driven by the test")
-
-func (q *queue) Start(_ context.Context, work scheduler.Work) error { q.do = work; return errDriven }
-func (q *queue) Stop(context.Context) error                         { return nil }
 
 // work works off all steps of all runs.
 func (s *site) work() {
 	s.t.Helper()
-	for {
-		s.queue.mu.Lock()
-		if len(s.queue.steps) == 0 {
-			s.queue.mu.Unlock()
-			return
-		}
-		step := s.queue.steps[0]
-		s.queue.steps = s.queue.steps[1:]
-		s.queue.mu.Unlock()
-		must(s.t, s.queue.do(s.t.Context(), step, func(ctx context.Context, _ store.Tx, next *scheduler.Step, _ time.Time) error {
-			if next != nil {
-				return s.queue.Insert(ctx, *next)
-			}
-			return nil
-		}))
-	}
+	must(s.t, s.service.Queue.Run(s.t.Context()))
 }
 
 func must(t *testing.T, err error) {
@@ -116,35 +55,21 @@ func must(t *testing.T, err error) {
 func open(t *testing.T) *site {
 	t.Helper()
 	ctx := t.Context()
-	st, err := sqlite.Open(ctx, filepath.Join(t.TempDir(), "poa.db"))
-	must(t, err)
-	t.Cleanup(func() { must(t, st.Close()) })
-	must(t, st.Migrate(ctx))
-	s := &site{t: t, queue: &queue{}, log: &locked{}}
-	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	set, err := settings.Open(ctx, st, settings.Options{
-		Load: func(stored map[string]string) (*config.Config, error) {
-			return config.Load(config.Options{Stored: stored})
-		}, Who: "test", Log: log,
-	})
-	must(t, err)
+	st := sqlitetest.New(t)
+	parts := servicetest.New(t, st, nil)
+	set, log := parts.Settings, parts.Log
+	s := &site{t: t, service: parts}
 	known := people.New(people.Options{Store: st, Log: log})
 	limits := access.Defaults()
 	limits.AnonymousPerMinute, limits.PersonPerMinute, limits.VoterPerMinute = 0, 0, 0
 	guard, err := access.New(st, known, limits, nil, log)
 	must(t, err)
-	s.ledger = ledger.New(st, ledger.Options{Policy: set.Current().Policy, Log: log})
-	set.OnChange(func(in *settings.InForce) { s.ledger.SetPolicy(in.Policy) })
-	runs := scheduler.New(scheduler.Options{Store: st, Queue: s.queue, Settings: set.Current, VotesWaiting: s.ledger.Waiting, Process: "test", Log: log})
-	if err := runs.Start(ctx); !errors.Is(err, errDriven) {
-		t.Fatal(err)
-	}
 	stream := live.New(st, live.Options{Log: log})
 	stream.Start()
 	old := func() time.Duration { return set.Current().Batch.OldAfter }
 	recorder := samples.NewRecorder(samples.Options{Store: st, OldAfter: old, Now: time.Now, Log: log})
 	s.Panel, err = newPanel(Options{
-		Store: st, Votes: s.ledger, Runs: runs, Settings: set, Operate: operate.New(operate.Options{Store: st, Settings: set.Current}), Guard: guard, People: known, Live: stream,
+		Store: st, Votes: parts.Ledger, Runs: parts.Scheduler, Settings: set, Operate: operate.New(operate.Options{Store: st, Settings: set.Current}), Guard: guard, People: known, Live: stream,
 		Overview: overview.New(overview.Options{Store: st, Samples: samples.NewReader(recorder), OldAfter: old, Now: time.Now}),
 		Version:  "test", TryIt: true, Log: log,
 		Jobs: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "jobs at", r.URL.Path) }),
@@ -152,7 +77,7 @@ func open(t *testing.T) *site {
 	must(t, err)
 	pages, err := s.Panel.handler()
 	must(t, err)
-	v1, err := api.New(api.Options{Store: st, Votes: s.ledger, Runs: runs, Settings: set, Guard: guard, Stream: stream, Version: "test", Log: log})
+	v1, err := api.New(api.Options{Store: st, Votes: parts.Ledger, Runs: parts.Scheduler, Settings: set, Guard: guard, Stream: stream, Version: "test", Log: log})
 	must(t, err)
 	mux := http.NewServeMux()
 	mux.Handle("/", pages)
@@ -163,7 +88,6 @@ func open(t *testing.T) *site {
 		defer cancel()
 		must(t, stream.Stop(stop))
 		s.Close()
-		must(t, s.ledger.Close(stop))
 	})
 	var nfts []store.NFT
 	for i := range 3 {
@@ -189,7 +113,7 @@ func (s *site) cast(votes ...ledger.Vote) {
 			v.CastAt = time.Now()
 		}
 	}
-	answers, err := s.ledger.Submit(s.t.Context(), votes)
+	answers, err := s.service.Ledger.Submit(s.t.Context(), votes)
 	must(s.t, err)
 	for _, a := range answers {
 		must(s.t, a.Err)

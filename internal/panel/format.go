@@ -53,14 +53,6 @@ func signed(x float64) string {
 	return text
 }
 
-// share is part of whole in percent, 0 where there is no whole.
-func share[T ~int | ~int64](part, whole T) float64 {
-	if whole == 0 {
-		return 0
-	}
-	return 100 * float64(part) / float64(whole)
-}
-
 // percent writes a percentage: 0 %, 0.4 %, 42.3 %, 100 %.
 func percent(x float64) string {
 	switch {

@@ -28,8 +28,8 @@ func TestFormats(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	if share(1, 4) != 25 || share(1, 0) != 0 || within(-1) != 0 || within(101) != 100 {
-		t.Error("shares")
+	if within(-1) != 0 || within(101) != 100 {
+		t.Error("within")
 	}
 }
 

@@ -96,7 +96,7 @@ func TestEveryRouteWithEveryRole(t *testing.T) {
 			}
 		}
 	}
-	if log := s.log.String(); strings.Contains(log, "level=ERROR") {
+	if log := s.service.Logged.String(); strings.Contains(log, "level=ERROR") {
 		t.Errorf("errors were logged:\n%s", log)
 	}
 }

@@ -3,7 +3,6 @@ package panel
 import (
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -11,7 +10,7 @@ import (
 	"poa/internal/scheduler"
 	"poa/internal/settings"
 	"poa/internal/store"
-	"poa/internal/store/sqlite"
+	"poa/internal/store/sqlite/sqlitetest"
 )
 
 func TestSettingsAreShown(t *testing.T) {
@@ -29,11 +28,7 @@ func TestSettingsAreShown(t *testing.T) {
 // TestSettingSetElsewhere sees that a setting that a variable holds says so and
 // has no field.
 func TestSettingSetElsewhere(t *testing.T) {
-	st, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "poa.db"))
-	must(t, err)
-	defer st.Close()
-	must(t, st.Migrate(t.Context()))
-	set, err := settings.Open(t.Context(), st, settings.Options{
+	set, err := settings.Open(t.Context(), sqlitetest.New(t), settings.Options{
 		Load: func(stored map[string]string) (*config.Config, error) {
 			return config.Load(config.Options{Stored: stored, Env: []string{"POA_BATCH_SIZE=30"}})
 		}, Who: "test",

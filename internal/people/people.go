@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -87,12 +86,10 @@ type Service struct {
 	pairs, networks, names *access.Limits
 	changes                *access.Limits            // of passwords, by number of the person
 	version                *snapshot.Snapshot[int64] // of who has access
-	cancel                 context.CancelFunc
-	loop                   sync.WaitGroup
+	seen                   *access.Uses
 
 	mu    sync.Mutex // guards what follows
 	known map[[sha256.Size]byte]known
-	seen  map[int64]time.Time // by number of the person, not written yet
 	guest guest
 }
 
@@ -118,8 +115,9 @@ func New(o Options) *Service {
 		Options: o, hasher: newHasher(),
 		pairs: access.NewLimits(pairPerMinute, keptPairs), networks: access.NewLimits(networkPerMinute, keptPairs), names: access.NewLimits(namePerMinute, keptPairs),
 		changes: access.NewLimits(changesPerMinute, keptPairs),
-		known:   map[[sha256.Size]byte]known{}, seen: map[int64]time.Time{},
+		known:   map[[sha256.Size]byte]known{},
 	}
+	s.seen = access.NewUses("who was seen", func(ctx context.Context, seen map[int64]time.Time) error { return s.Store.TouchPeople(ctx, seen) }, s.Log)
 	s.version = snapshot.New(versionEvery, s.Now, func(ctx context.Context) (int64, error) { return s.Store.AccessVersion(ctx) })
 	s.sessions = scs.New()
 	s.sessions.Lifetime = Lifetime
@@ -131,52 +129,16 @@ func New(o Options) *Service {
 func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
 
 // Start begins to write who was seen, and to remove what has expired.
-func (s *Service) Start() {
-	ctx, cancel := context.WithCancel(context.Background())
-	s.cancel = cancel
-	s.loop.Go(func() {
-		ticker := time.NewTicker(touchEvery)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ticker.C:
-				s.touch(ctx)
-				if _, _, err := s.Store.Expire(ctx, s.now(), expireAtOnce); err != nil && ctx.Err() == nil {
-					s.Log.Warn("ended sessions could not be removed; it is tried again", "err", err)
-				}
-			case <-ctx.Done():
-				return
-			}
-		}
-	})
-}
+func (s *Service) Start() { s.seen.Start(touchEvery, s.expire) }
 
 // Stop writes who was seen and ends what Start began.
-func (s *Service) Stop(ctx context.Context) {
-	if s.cancel != nil {
-		s.cancel()
-	}
-	s.loop.Wait()
-	s.touch(ctx)
-}
+func (s *Service) Stop(ctx context.Context) { s.seen.Stop(ctx) }
 
-func (s *Service) touch(ctx context.Context) {
-	s.mu.Lock()
-	seen := s.seen
-	s.seen = map[int64]time.Time{}
-	s.mu.Unlock()
-	if len(seen) == 0 {
-		return
+// expire removes ended sessions and links.
+func (s *Service) expire(ctx context.Context) {
+	if _, _, err := s.Store.Expire(ctx, s.now(), expireAtOnce); err != nil && ctx.Err() == nil {
+		s.Log.Warn("ended sessions could not be removed; it is tried again", "err", err)
 	}
-	err := s.Store.TouchPeople(ctx, seen)
-	if err == nil || ctx.Err() != nil {
-		return
-	}
-	s.Log.Warn("who was seen could not be written; it is tried again", "err", err)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	maps.Copy(seen, s.seen) // later times win
-	s.seen = seen
 }
 
 // CheckPassword returns nil for text that can be a password.

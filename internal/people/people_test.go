@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -20,7 +19,7 @@ import (
 	"poa/internal/people"
 	"poa/internal/scoring"
 	"poa/internal/store"
-	"poa/internal/store/sqlite"
+	"poa/internal/store/sqlite/sqlitetest"
 )
 
 // clock is a time that tests move.
@@ -51,11 +50,8 @@ type house struct {
 
 func open(t *testing.T) *house {
 	t.Helper()
-	st, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "poa.db"))
-	must(t, err)
-	t.Cleanup(func() { must(t, st.Close()) })
-	must(t, st.Migrate(t.Context()))
-	_, err = st.Prepare(t.Context(), scoring.Defaults(), "test", time.Now())
+	st := sqlitetest.New(t)
+	_, err := st.Prepare(t.Context(), scoring.Defaults(), "test", time.Now())
 	must(t, err)
 	h := &house{t: t, store: st, clock: &clock{at: time.Now()}}
 	h.Service = h.another()

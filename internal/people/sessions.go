@@ -85,7 +85,7 @@ func (s *Service) Person(r *http.Request, before func() error) (*store.Person, e
 		return nil, fmt.Errorf("looking up a session: %w", err)
 	}
 	if ok && k.version == version && now.Before(k.until) {
-		s.visited(k.person.Number)
+		s.seen.Note(k.person.Number, now)
 		return &k.person, nil
 	}
 	found, err := s.lookUp(r.Context(), token)
@@ -100,7 +100,7 @@ func (s *Service) Person(r *http.Request, before func() error) (*store.Person, e
 	}
 	found.version = version
 	s.remember(hash, *found)
-	s.visited(found.person.Number)
+	s.seen.Note(found.person.Number, now)
 	return &found.person, nil
 }
 
@@ -153,14 +153,6 @@ func (s *Service) remember(hash [sha256.Size]byte, k known) {
 		clear(s.known) // each is looked up again
 	}
 	s.known[hash] = k
-}
-
-// visited has it written that a person was seen now.
-func (s *Service) visited(person int64) {
-	now := s.now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.seen[person] = now
 }
 
 // forget has a person's sessions looked up again.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,7 +20,7 @@ import (
 	"poa/internal/scheduler"
 	"poa/internal/scoring"
 	"poa/internal/store"
-	"poa/internal/store/sqlite"
+	"poa/internal/store/sqlite/sqlitetest"
 	"poa/internal/trigger"
 )
 
@@ -67,15 +66,7 @@ func (d *database) owe(b store.Backlog) {
 // inWorld runs f on a database in virtual time, which starts at midnight UTC.
 func inWorld(t *testing.T, f func(t *testing.T, d *database)) {
 	synctest.Test(t, func(t *testing.T) {
-		st, err := sqlite.Open(context.Background(), filepath.Join(t.TempDir(), "poa.db"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer st.Close()
-		if err := st.Migrate(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-		f(t, &database{Service: st})
+		f(t, &database{Service: sqlitetest.New(t)})
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,7 +18,7 @@ import (
 	"poa/internal/scoring"
 	"poa/internal/settings"
 	"poa/internal/store"
-	"poa/internal/store/sqlite"
+	"poa/internal/store/sqlite/sqlitetest"
 	"poa/internal/verify"
 )
 
@@ -43,14 +42,7 @@ type world struct {
 func inWorld(t *testing.T, n int, f func(*world)) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := context.Background()
-		st, err := sqlite.Open(ctx, filepath.Join(t.TempDir(), "poa.db"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer st.Close()
-		if err := st.Migrate(ctx); err != nil {
-			t.Fatal(err)
-		}
+		st := sqlitetest.New(t)
 		version, err := st.Prepare(ctx, scoring.Defaults(), "test", time.Now())
 		if err != nil {
 			t.Fatal(err)

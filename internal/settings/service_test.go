@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,7 +12,7 @@ import (
 	"poa/internal/config"
 	"poa/internal/settings"
 	"poa/internal/store"
-	"poa/internal/store/sqlite"
+	"poa/internal/store/sqlite/sqlitetest"
 )
 
 // open opens the settings of a process on a database, with an environment.
@@ -33,15 +32,7 @@ func open(t *testing.T, st store.Service, env ...string) *settings.Service {
 
 func database(t *testing.T) store.Service {
 	t.Helper()
-	st, err := sqlite.Open(context.Background(), filepath.Join(t.TempDir(), "poa.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := st.Migrate(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { st.Close() })
-	return st
+	return sqlitetest.New(t)
 }
 
 func change(t *testing.T, s *settings.Service, why string, values map[string]string) error {

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"poa/internal/browser"
+	"poa/internal/program"
 )
 
 const (
@@ -48,11 +49,11 @@ func run(folder string) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	cmd := exec.Command("bin/poa", "demo", "--database", "sqlite:"+filepath.Join(dir, "poa.db"), "--listen", "127.0.0.1:0", "--rate", "20")
-	demo, line, err := browser.Launch(cmd, regexp.MustCompile(`/enter\?token=`), patience)
+	demo, enter, err := program.Launch(cmd, regexp.MustCompile(`(http://[^/]+)/enter\?token=\S+`), patience)
 	if err != nil {
 		return err
 	}
-	defer demo.Kill()
+	defer func() { _ = demo.Kill() }() // it may have ended
 	ctx, cancel, err := browser.Start(context.Background(), filepath.Join(dir, "profile"))
 	if err != nil {
 		return err
@@ -63,7 +64,6 @@ func run(folder string) (err error) {
 		return err
 	}
 	defer tab.Close()
-	enter := regexp.MustCompile(`(http://[^/]+)/enter\S+`).FindStringSubmatch(line)
 	if err := tab.Look(width, height, "light"); err != nil {
 		return err
 	}

@@ -214,34 +214,40 @@ func (f *fixture) contents() contents {
 }
 
 func read(ctx context.Context, v store.View) (all contents, err error) {
-	fill := func(read func() error) {
-		if err == nil {
-			err = read()
-		}
+	all.NFTs = Collect(v.AllNFTs(ctx), &err)
+	all.Ratings = Collect(v.AllRatings(ctx), &err)
+	all.Voters = Collect(v.AllVoters(ctx), &err)
+	all.Votes = Collect(v.Log(ctx, 0), &err)
+	all.Opinions = Collect(v.AllOpinions(ctx), &err)
+	all.History = Collect(v.AllHistory(ctx), &err)
+	if err != nil {
+		return all, err
 	}
-	fill(func() (err error) { all.NFTs, err = collect(v.AllNFTs(ctx)); return err })
-	fill(func() (err error) { all.Ratings, err = collect(v.AllRatings(ctx)); return err })
-	fill(func() (err error) { all.Voters, err = collect(v.AllVoters(ctx)); return err })
-	fill(func() (err error) { all.Votes, err = collect(v.Log(ctx, 0)); return err })
-	fill(func() (err error) { all.Opinions, err = collect(v.AllOpinions(ctx)); return err })
-	fill(func() (err error) { all.History, err = collect(v.AllHistory(ctx)); return err })
-	fill(func() (err error) { all.Activity, err = v.Activity(ctx, 0, 1_000_000); return err })
-	fill(func() (err error) { all.Collections, err = v.Collections(ctx); return err })
-	fill(func() (err error) { all.Counters, err = v.Counters(ctx); return err })
+	if all.Activity, err = v.Activity(ctx, 0, 1_000_000); err != nil {
+		return all, err
+	}
+	if all.Collections, err = v.Collections(ctx); err != nil {
+		return all, err
+	}
+	all.Counters, err = v.Counters(ctx)
 	all.Counters = slices.DeleteFunc(all.Counters, func(d store.Delta) bool { return d.By == 0 })
 	return all, err
 }
 
-// collect reads a stream to its end or first error.
-func collect[T any](stream iter.Seq2[T, error]) ([]T, error) {
-	var rows []T
-	for row, err := range stream {
-		if err != nil {
-			return rows, err
+// Collect reads a stream to its end or first error, and nothing where there is
+// an error already.
+func Collect[T any](stream iter.Seq2[T, error], err *error) (rows []T) {
+	if *err != nil {
+		return nil
+	}
+	for row, failed := range stream {
+		if failed != nil {
+			*err = failed
+			return rows
 		}
 		rows = append(rows, row)
 	}
-	return rows, nil
+	return rows
 }
 
 // inOrder arranges rows as ids says and leaves out ids without a row.

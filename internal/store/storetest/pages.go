@@ -126,6 +126,19 @@ func testSearch(t *testing.T, open opener) {
 }
 
 func testLeaderboard(t *testing.T, open opener) {
+	testRanking(t, open, store.Service.Leaderboard, func(a, b store.Rating) int {
+		return cmp.Or(cmp.Compare(b.Score.POA, a.Score.POA), cmp.Compare(a.NFT, b.NFT))
+	})
+}
+
+func testLowestScores(t *testing.T, open opener) {
+	testRanking(t, open, store.Service.LowestScores, func(a, b store.Rating) int {
+		return cmp.Or(cmp.Compare(a.Score.POA, b.Score.POA), cmp.Compare(b.NFT, a.NFT))
+	})
+}
+
+// testRanking compares the pages of a list with all scores in its order.
+func testRanking(t *testing.T, open opener, list func(st store.Service, ctx context.Context, collection *string, after *store.RankKey, limit int) ([]store.Ranked, error), order func(a, b store.Rating) int) {
 	s := open.service(t)
 	var all []store.Rating
 	var c store.Changes
@@ -139,18 +152,12 @@ func testLeaderboard(t *testing.T, open opener) {
 		}
 	}
 	s.apply(&c)
-	slices.SortFunc(all, func(a, b store.Rating) int {
-		return cmp.Or(cmp.Compare(b.Score.POA, a.Score.POA), cmp.Compare(a.NFT, b.NFT))
-	})
-	numbers := map[string]int64{}
-	for _, collection := range s.contents().Collections {
-		numbers[collection.Name] = collection.Number
-	}
+	slices.SortFunc(all, order)
 	names := []string{"", "c0", "c1", "none"} // the first stands for all
 	for i := range names {
 		var want []store.Rating
 		for _, r := range all {
-			if i == 0 || r.Collection == numbers[names[i]] {
+			if i == 0 || r.Collection == s.collection(names[i]) {
 				want = append(want, r)
 			}
 		}
@@ -161,7 +168,7 @@ func testLeaderboard(t *testing.T, open opener) {
 		for _, limit := range []int{1, 7, 100} {
 			var got []store.Rating
 			for after := (*store.RankKey)(nil); ; {
-				page, err := s.Leaderboard(t.Context(), collection, after, limit)
+				page, err := list(s, t.Context(), collection, after, limit)
 				s.must(err)
 				for _, r := range page {
 					got = append(got, r.Rating)

@@ -379,53 +379,6 @@ func testVoters(t *testing.T, open opener) {
 	s.same("the last two", []string{"0xA/1", "0xb/1"}, recent(2))
 }
 
-func testLowestScores(t *testing.T, open opener) {
-	s := open.service(t)
-	var all []store.Rating
-	var c store.Changes
-	for i := range 60 {
-		r := s.rated(fmt.Sprint("c", i%3), fmt.Sprintf("n%02d", i))[0]
-		if i%10 != 9 {
-			sc := score(r, float64(i*7%5)/3, 20, 1)
-			r.Score = &sc
-			c.Scores = append(c.Scores, sc)
-			all = append(all, r)
-		}
-	}
-	s.apply(&c)
-	slices.SortFunc(all, func(a, b store.Rating) int {
-		return cmp.Or(cmp.Compare(a.Score.POA, b.Score.POA), cmp.Compare(b.NFT, a.NFT))
-	})
-	names := []string{"", "c0", "c1", "none"} // the first stands for all
-	for i := range names {
-		var want []store.Rating
-		for _, r := range all {
-			if i == 0 || r.Collection == s.collection(names[i]) {
-				want = append(want, r)
-			}
-		}
-		var collection *string
-		if i > 0 {
-			collection = &names[i]
-		}
-		for _, limit := range []int{1, 7, 100} {
-			var got []store.Rating
-			for after := (*store.RankKey)(nil); ; {
-				page, err := s.LowestScores(t.Context(), collection, after, limit)
-				s.must(err)
-				for _, r := range page {
-					got = append(got, r.Rating)
-					after = &store.RankKey{POA: r.Rating.Score.POA, NFT: r.NFT.Number}
-				}
-				if len(page) < limit {
-					break
-				}
-			}
-			s.same(fmt.Sprintf("of %q by %d", names[i], limit), want, got)
-		}
-	}
-}
-
 func testCollectionsAfter(t *testing.T, open opener) {
 	s := open.service(t)
 	s.rated("b", "n1", "n2")

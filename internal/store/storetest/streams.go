@@ -168,12 +168,12 @@ func testStreams(t *testing.T, open opener) {
 	t.Run("cancelled", func(t *testing.T) {
 		f := &fixture{f.Store, t}
 		ctx, cancel := context.WithCancel(t.Context())
-		err := f.View(ctx, func(v store.View) error {
+		err := f.View(ctx, func(v store.View) (err error) {
 			if _, err := v.Counts(ctx); err != nil {
 				return err
 			}
 			cancel()
-			votes, err := collect(v.Log(ctx, 0))
+			votes := Collect(v.Log(ctx, 0), &err)
 			if err == nil {
 				t.Errorf("a cancelled stream ended without error after %d votes", len(votes))
 			}

@@ -325,9 +325,9 @@ func testVotes(t *testing.T, open opener) {
 			c.Votes = append(c.Votes, fireVote(fmt.Sprint("k", i), v, n))
 		}
 		f.apply(c)
-		f.view(func(ctx context.Context, view store.View) error {
+		f.view(func(ctx context.Context, view store.View) (err error) {
 			for i := range c.Votes {
-				rest, err := collect(view.Log(ctx, c.Votes[i].Number))
+				rest := Collect(view.Log(ctx, c.Votes[i].Number), &err)
 				if err != nil {
 					return err
 				}
