@@ -197,15 +197,16 @@ func TestReadinessLooksForTheJobQueue(t *testing.T) {
 func TestOneProcessServesAFile(t *testing.T) {
 	database := "sqlite:" + filepath.Join(t.TempDir(), "poa.db")
 	first := serve(t, database)
-	code, _, stderr := run(t.Context(), t, nil, "serve", "--listen", "127.0.0.1:0", "--database", database)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // for a second one that serves
+	defer cancel()
+	code, _, stderr := run(ctx, t, nil, "serve", "--listen", "127.0.0.1:0", "--database", database)
 	if code != exitFailure || !strings.Contains(stderr, "another process serves it") {
 		t.Errorf("a second process: exit code %d\n%s", code, stderr)
 	}
 	poa(t, database, "sample") // others may use it
-	if err := first.command.Process.Kill(); err != nil {
+	if err := first.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	<-first.ended
 	serve(t, database).stop()
 }
 

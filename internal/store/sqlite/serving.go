@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"poa/internal/store"
 )
 
 // servingSuffix ends the name of the empty file beside a database that the
@@ -24,9 +26,10 @@ func (s *Store) Serve() error {
 	if err != nil {
 		return fmt.Errorf("claiming %s: %w", s.path, err)
 	}
-	f, err := os.OpenFile(path+servingSuffix, os.O_RDWR|os.O_CREATE, 0o644)
+	// For reading, so that whoever made it keeps no other from locking it.
+	f, err := os.OpenFile(path+servingSuffix, os.O_RDONLY|os.O_CREATE, 0o644)
 	if err != nil {
-		return fmt.Errorf("claiming %s: %w", s.path, err)
+		return fmt.Errorf("claiming %s: %w: %w", s.path, store.ErrUnavailable, err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		if errors.Is(err, syscall.EWOULDBLOCK) {
