@@ -38,6 +38,7 @@ import (
 	"poa/internal/scheduler"
 	"poa/internal/settings"
 	"poa/internal/store"
+	"poa/internal/store/sqlite"
 )
 
 type serveCommand struct {
@@ -113,6 +114,9 @@ func (m *Main) openToServe(ctx context.Context, migrate bool) error {
 	if err := m.open(ctx); err != nil {
 		return err
 	}
+	if err := m.claim(); err != nil {
+		return err
+	}
 	have, want, err := m.schema(ctx)
 	if err != nil {
 		return err
@@ -129,6 +133,19 @@ func (m *Main) openToServe(ctx context.Context, migrate bool) error {
 		return fmt.Errorf("writing to %s: %w", m.database(), err)
 	}
 	return m.warnOfLoss(ctx)
+}
+
+// claim sees that no other process serves the database where only one may.
+func (m *Main) claim() error {
+	file, ok := m.store.(*sqlite.Store)
+	if !ok {
+		return nil
+	}
+	err := file.Serve()
+	if errors.Is(err, sqlite.ErrServed) {
+		return withHint(err, "stop that process first; several processes can serve one PostgreSQL database")
+	}
+	return err
 }
 
 // warnOfLoss warns where the database may lose what it acknowledged.

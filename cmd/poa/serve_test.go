@@ -192,6 +192,24 @@ func TestReadinessLooksForTheJobQueue(t *testing.T) {
 	})
 }
 
+// TestOneProcessServesAFile sees that a second one says why it does not, and
+// that a file whose process was killed is served again.
+func TestOneProcessServesAFile(t *testing.T) {
+	database := "sqlite:" + filepath.Join(t.TempDir(), "poa.db")
+	first := serve(t, database)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // for a second one that serves
+	defer cancel()
+	code, _, stderr := run(ctx, t, nil, "serve", "--listen", "127.0.0.1:0", "--database", database)
+	if code != exitFailure || !strings.Contains(stderr, "another process serves it") {
+		t.Errorf("a second process: exit code %d\n%s", code, stderr)
+	}
+	poa(t, database, "sample") // others may use it
+	if err := first.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	serve(t, database).stop()
+}
+
 // execute runs a statement on a database, beside what serves it.
 func execute(t *testing.T, database, statement string) {
 	t.Helper()

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"poa/internal/access"
+	"poa/internal/ledger"
 	"poa/internal/store"
 )
 
@@ -43,6 +44,7 @@ func ratio(sum float64, n int64) *float64 {
 func (s *server) collections() {
 	register(s, operation{
 		Method: http.MethodGet, Path: "/collections", ID: "listCollections", Tag: "collections", Need: access.Read, Summary: "List the collections with their totals",
+		Description: "By name. A page holds them all where there are no more than limit.",
 	}, s.listCollections)
 	register(s, operation{
 		Method: http.MethodPatch, Path: "/collections", ID: "switchCollection", Tag: "collections", Need: access.Operate,
@@ -50,12 +52,37 @@ func (s *server) collections() {
 	}, s.switchCollection)
 }
 
-func (s *server) listCollections(ctx context.Context, _ *struct{}) (*out[items[collectionDoc]], error) {
-	rows, err := s.readCollections(ctx)
+type listCollectionsIn struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"1000" doc:"Collections of a page"`
+	Cursor string `query:"cursor" maxLength:"400" doc:"next of the page before; without it, the first page"`
+}
+
+func (s *server) listCollections(ctx context.Context, in *listCollectionsIn) (*out[list[collectionDoc]], error) {
+	after, err := in.after()
 	if err != nil {
 		return nil, err
 	}
-	return all(rows, asCollection), nil
+	var rows []store.Collection
+	err = s.view(ctx, func(v store.View) (err error) {
+		rows, err = v.CollectionsAfter(ctx, after, in.Limit)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing collections: %w", err)
+	}
+	return answer(paged(rows, in.Limit, asCollection, func(c store.Collection) string { return seal("collection", c.Name) })), nil
+}
+
+// after reads a cursor that is the name of a collection, nil for none.
+func (in *listCollectionsIn) after() (*string, error) {
+	if in.Cursor == "" {
+		return nil, nil
+	}
+	name, err := unseal("collection", in.Cursor)
+	if err != nil || ledger.CheckText("", name) != nil {
+		return nil, badCursor()
+	}
+	return &name, nil
 }
 
 func (s *server) readCollections(ctx context.Context) (rows []store.Collection, err error) {
@@ -89,16 +116,17 @@ func (s *server) knownCollection(ctx context.Context, name *string) error {
 
 type switchIn struct {
 	Body struct {
-		Name   string `json:"name" maxLength:"200"`
-		Active bool   `json:"active"`
-		Why    string `json:"why,omitempty" maxLength:"1000"`
+		Name   freeText `json:"name" maxLength:"200"`
+		Active bool     `json:"active"`
+		Why    freeText `json:"why,omitempty" maxLength:"1000"`
 	}
 }
 
 func (s *server) switchCollection(ctx context.Context, in *switchIn) (*out[collectionDoc], error) {
-	err := s.Operate.SwitchCollection(ctx, in.Body.Name, in.Body.Active, in.Body.Why, who(ctx))
+	name := string(in.Body.Name)
+	err := s.Operate.SwitchCollection(ctx, name, in.Body.Active, string(in.Body.Why), who(ctx))
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, notFound("collection", in.Body.Name)
+		return nil, notFound("collection", name)
 	}
 	if err != nil {
 		return nil, err
@@ -108,9 +136,9 @@ func (s *server) switchCollection(ctx context.Context, in *switchIn) (*out[colle
 		return nil, err
 	}
 	for _, c := range rows {
-		if c.Name == in.Body.Name {
+		if c.Name == name {
 			return answer(asCollection(c)), nil
 		}
 	}
-	return nil, notFound("collection", in.Body.Name)
+	return nil, notFound("collection", name)
 }

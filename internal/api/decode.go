@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -118,7 +120,55 @@ func decodeStrictly(text []byte, into any) error {
 	if bytes.Equal(bytes.TrimSpace(text), []byte("null")) {
 		return &ledger.Error{Code: codeType, Message: "must be an object with the fields of a vote, is null"}
 	}
+	return checkNames(text)
+}
+
+// voteFields are the names of a voteDoc's fields.
+var voteFields = [...]string{"key", "voter", "kind", "a", "b", "outcome", "super", "value", "cast_at"}
+
+// checkNames refuses a vote whose fields another reader might take otherwise: a
+// name given twice, of which encoding/json takes the last, and one in other
+// letters, which it takes for the same. The vote has been decoded, so its text
+// is an object without others in it.
+func checkNames(text []byte) error {
+	var given [len(voteFields)]bool
+	for name := range names(text) {
+		i := slices.IndexFunc(voteFields[:], func(field string) bool { return field == string(name) })
+		if i < 0 {
+			return &ledger.Error{Code: codeUnknownField, Field: string(name), Message: "is not a field of a vote"}
+		}
+		if given[i] {
+			return &ledger.Error{Code: codeMalformed, Field: voteFields[i], Message: "must be given once"}
+		}
+		given[i] = true
+	}
 	return nil
+}
+
+// names yields the names, as they are written, in the text of a JSON object
+// that holds no other.
+func names(text []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for {
+			begin := bytes.IndexByte(text, '"')
+			if begin < 0 {
+				return
+			}
+			text = text[begin+1:]
+			end := 0
+			for text[end] != '"' {
+				if text[end] == '\\' {
+					end++
+				}
+				end++
+			}
+			word := text[:end]
+			text = bytes.TrimLeft(text[end+1:], " \t\r\n")
+			if text[0] == ':' && !yield(word) {
+				return
+			}
+		}
+	}
 }
 
 func jsonError(err error) string {
@@ -164,7 +214,11 @@ func decodeMany(contentType string, body []byte) ([]json.RawMessage, error) {
 	switch mediaTypeOf(contentType) {
 	case "application/json":
 		var items []json.RawMessage
-		if err := json.Unmarshal(body, &items); err != nil {
+		err := json.Unmarshal(body, &items)
+		if err == nil && items == nil {
+			return nil, &failure{codeMalformed, "body", "the body must be a JSON array of votes, is null"}
+		}
+		if err != nil {
 			detail := "the body must be a JSON array of votes"
 			if wrong := (*json.UnmarshalTypeError)(nil); !errors.As(err, &wrong) {
 				detail += ": " + jsonError(err)

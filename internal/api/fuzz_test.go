@@ -17,7 +17,8 @@ var examples = []string{
 	`{"key":"k2","voter":"ann","kind":"slider","a":"c/1","value":-0.0}`,
 	`{"key":"\ud83d\ude00","voter":"ann","kind":"fire","a":"\\ud800"}`,
 	`{"key":"\ud800\ud800","voter":"ann","kind":"unfire","a":"x"}`,
-	`{"KEY":"a","key":null,"b":null}`, `null`, `17`, `{`, ``, "\xff", `{"key":"k"}{}`, `[{"key":1}]`,
+	`{"key":"\\","voter" :"a:\"b\"","kind"
+:"fire","a":"\":"}`, `{"key":"a","key":"b"}`, `{"KEY":"a","key":null,"b":null}`, `null`, `17`, `{`, ``, "\xff", `{"key":"k"}{}`, `[{"key":1}]`,
 }
 
 // FuzzDecodeVote sees that every text is a vote or a refusal that names a code,
@@ -37,6 +38,20 @@ func FuzzDecodeVote(f *testing.F) {
 				t.Fatalf("%q: refused with code %q, status %d", text, refusal.Code, m.status)
 			}
 			return
+		}
+		var fields map[string]any
+		if err := json.Unmarshal(text, &fields); err != nil {
+			t.Fatalf("%q is a vote: %v", text, err)
+		}
+		found := 0
+		for name := range names(text) {
+			if _, ok := fields[string(name)]; !ok {
+				t.Fatalf("%q has no field %q", text, name)
+			}
+			found++
+		}
+		if found != len(fields) {
+			t.Fatalf("%q has %d fields, %d were looked at", text, len(fields), found)
 		}
 		if v.Check(time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)) != nil {
 			return

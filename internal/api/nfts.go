@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"poa/internal/access"
 	"poa/internal/ledger"
@@ -30,8 +28,8 @@ func checkID(location, id string) error {
 
 // Filter chooses NFTs by collection.
 type Filter struct {
-	Collection   string `query:"collection" maxLength:"200" doc:"Only of the collection with this name"`
-	NoCollection bool   `query:"no_collection" doc:"Only those without a collection"`
+	Collection   freeText `query:"collection" maxLength:"200" doc:"Only of the collection with this name"`
+	NoCollection bool     `query:"no_collection" doc:"Only those without a collection"`
 }
 
 // collection is nil for all.
@@ -40,7 +38,7 @@ func (f Filter) collection() (*string, error) {
 	case f.NoCollection && f.Collection != "":
 		return nil, &failure{ledger.CodeNotAllowed, "query.no_collection", "cannot be together with collection"}
 	case f.NoCollection || f.Collection != "":
-		return &f.Collection, nil
+		return (*string)(&f.Collection), nil
 	}
 	return nil, nil
 }
@@ -110,22 +108,17 @@ func asNFT(r store.Ranked) NFTDoc {
 
 // PutNFT is an NFT as clients register it.
 type PutNFT struct {
-	Name       string `json:"name,omitempty" maxLength:"1000"`
-	Collection string `json:"collection,omitempty" doc:"Name of its collection, which is made where there is none; up to 200 bytes"`
-	ImageURL   string `json:"image_url,omitempty" maxLength:"8000"`
+	Name       freeText `json:"name,omitempty" maxLength:"1000"`
+	Collection string   `json:"collection,omitempty" doc:"Name of its collection, which is made where there is none; up to 200 bytes"`
+	ImageURL   freeText `json:"image_url,omitempty" maxLength:"8000"`
 }
 
 // nft returns the NFT to store, with the location of what is wrong.
 func (p PutNFT) nft(id, location string) (store.NFT, error) {
-	n := store.NFT{ID: id, Name: p.Name, Collection: p.Collection, ImageURL: p.ImageURL}
+	n := store.NFT{ID: id, Name: string(p.Name), Collection: p.Collection, ImageURL: string(p.ImageURL)}
 	if n.Collection != "" {
 		if err := checkID(location+".collection", n.Collection); err != nil {
 			return n, err
-		}
-	}
-	for _, text := range []struct{ field, text string }{{"name", n.Name}, {"image_url", n.ImageURL}} {
-		if !utf8.ValidString(text.text) || strings.ContainsRune(text.text, 0) {
-			return n, &failure{ledger.CodeText, location + "." + text.field, "must be valid UTF-8 without NUL"}
 		}
 	}
 	return n, nil
@@ -156,8 +149,8 @@ func (s *server) nfts() {
 type listNFTsIn struct {
 	Page
 	Filter
-	Search string `query:"search" maxLength:"200" doc:"Beginning of an id or name"`
-	Status string `query:"status" enum:"scored,ready,due" doc:"ready: votes, and no score yet; due: a computation is owed"`
+	Search freeText `query:"search" maxLength:"200" doc:"Beginning of an id or name"`
+	Status string   `query:"status" enum:"scored,ready,due" doc:"ready: votes, and no score yet; due: a computation is owed"`
 }
 
 func (s *server) listNFTs(ctx context.Context, in *listNFTsIn) (*out[list[NFTDoc]], error) {
@@ -169,7 +162,7 @@ func (s *server) listNFTs(ctx context.Context, in *listNFTsIn) (*out[list[NFTDoc
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.Store.ListNFTs(ctx, store.NFTQuery{Search: in.Search, Collection: collection, Status: store.NFTStatus(in.Status), After: after, Limit: in.Limit})
+	rows, err := s.Store.ListNFTs(ctx, store.NFTQuery{Search: string(in.Search), Collection: collection, Status: store.NFTStatus(in.Status), After: after, Limit: in.Limit})
 	if err != nil {
 		return nil, fmt.Errorf("listing NFTs: %w", err)
 	}
@@ -180,7 +173,7 @@ type registerNFTsIn struct {
 	Body []struct {
 		ID string `json:"id" minLength:"1" maxLength:"200"`
 		PutNFT
-	} `minItems:"1" maxItems:"5000"`
+	} `minItems:"1" maxItems:"5000" nullable:"false"`
 }
 
 type registeredDoc struct {

@@ -243,6 +243,9 @@ func complete(ctx huma.Context, _ string, body any) (any, error) {
 	told := *p
 	if told.Type == "" {
 		told.Type = statusProblem(p.Status, "").Type
+		if len(p.Errors) == 1 && isNotText(p.Errors[0]) {
+			told.Type = problemType + string(ledger.CodeText)
+		}
 		switch {
 		case p.Status == http.StatusRequestEntityTooLarge:
 			told.Detail = fmt.Sprintf("the body must be at most %d bytes; send less at a time", ctx.Operation().MaxBodyBytes)

@@ -213,6 +213,34 @@ func TestCollections(t *testing.T) {
 		if len(got) != 1 || got[0].Name != "art" || !got[0].Active || got[0].NFTs != 2 || got[0].Ready != 2 || *got[0].Coverage != 0 {
 			t.Errorf("%+v", got)
 		}
+		long := strings.Repeat("ü", 100)
+		s.want(200, "POST", "/nfts", store.Operator, `[{"id":"d/1"},{"id":"d/2","collection":"Zoo"},{"id":"d/3","collection":"`+long+`"}]`)
+		for _, limit := range []int{1, 2, 3, 4, 5} {
+			var names []string
+			pages, cursor := 0, ""
+			for more := true; more; pages++ {
+				p := read[struct {
+					Items []collection
+					Next  *string
+				}](t, s.get(fmt.Sprintf("/collections?limit=%d%s", limit, cursor), 200))
+				for _, c := range p.Items {
+					names = append(names, c.Name)
+					if want := map[bool]int64{true: 2, false: 1}[c.Name == "art"]; c.NFTs != want {
+						t.Errorf("%q has %d NFTs, want %d", c.Name, c.NFTs, want)
+					}
+				}
+				if more = p.Next != nil; more {
+					cursor = "&cursor=" + *p.Next
+				}
+			}
+			if want := []string{"", "Zoo", "art", long}; !slices.Equal(names, want) || pages != 4/limit+1 {
+				t.Errorf("by %d: %d pages with %q", limit, pages, names)
+			}
+		}
+		ofNFTs := *read[page](t, s.get("/nfts?limit=1", 200)).Next
+		for _, bad := range []string{"limit=0", "limit=1001", "cursor=xxx", "cursor=" + ofNFTs, "cursor=Y29sbGVjdGlvbjoA"} { // the last is collection:NUL
+			s.get("/collections?"+bad, 422)
+		}
 		if got := read[collection](t, s.want(200, "PATCH", "/collections", store.Operator, `{"name":"art","active":false,"why":"sold"}`)); got.Active {
 			t.Errorf("%+v", got)
 		}
@@ -435,7 +463,12 @@ func TestSettings(t *testing.T) {
 			{"out of range", `{"values":{"batch.size":-1},"why":"x"}`, "body.values.batch.size"},
 			{"wrong type", `{"values":{"batch.size":"many"},"why":"x"}`, "body.values.batch.size"},
 			{"without why", `{"values":{"batch.size":30},"why":" "}`, "body.why"},
+			{"without why at all", `{"values":{"scoring.publishing.slider_neutral":40}}`, "body.why"},
+			{"why that is no text", `{"values":{"batch.adaptive.growth":30},"why":7}`, "body.why"},
+			{"a field too many", `{"values":{"batch.adaptive.growth":30},"why":"x","whim":"y"}`, "body.whim"},
 			{"nothing", `{"values":{},"why":"x"}`, "body.values"},
+			{"no values", `{"why":"x"}`, "body"},
+			{"null", `{"values":null,"why":"x"}`, "body.values"},
 		} {
 			p := read[problem](t, s.want(422, "PATCH", "/settings", store.Operator, c.body))
 			if len(p.Errors) == 0 || p.Errors[0].Location != c.location {

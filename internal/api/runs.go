@@ -249,14 +249,14 @@ func (s *server) getPlan(ctx context.Context, in *planIn) (*out[planDoc], error)
 
 type pauseIn struct {
 	Body struct {
-		Reason string    `json:"reason" minLength:"1" maxLength:"1000"`
+		Reason freeText  `json:"reason" minLength:"1" maxLength:"1000"`
 		Until  time.Time `json:"until,omitzero" doc:"When it ends by itself; without it, when resumed"`
 	}
 }
 
 type resumeIn struct {
 	Body struct {
-		Why string `json:"why,omitempty" maxLength:"1000"`
+		Why freeText `json:"why,omitempty" maxLength:"1000"`
 	}
 }
 
@@ -266,7 +266,7 @@ type pausedDoc struct {
 
 func (s *server) pause(what settings.Subject) func(context.Context, *pauseIn) (*out[pausedDoc], error) {
 	return func(ctx context.Context, in *pauseIn) (*out[pausedDoc], error) {
-		err := s.Settings.Pause(ctx, what, settings.Pause{Until: in.Body.Until, Reason: in.Body.Reason, Who: who(ctx)})
+		err := s.Settings.Pause(ctx, what, settings.Pause{Until: in.Body.Until, Reason: string(in.Body.Reason), Who: who(ctx)})
 		if err != nil {
 			return nil, err
 		}
@@ -276,7 +276,7 @@ func (s *server) pause(what settings.Subject) func(context.Context, *pauseIn) (*
 
 func (s *server) resume(what settings.Subject) func(context.Context, *resumeIn) (*out[pausedDoc], error) {
 	return func(ctx context.Context, in *resumeIn) (*out[pausedDoc], error) {
-		if err := s.Settings.Resume(ctx, what, who(ctx), in.Body.Why); err != nil {
+		if err := s.Settings.Resume(ctx, what, who(ctx), string(in.Body.Why)); err != nil {
 			return nil, err
 		}
 		return answer(s.paused(what)), nil
@@ -320,8 +320,8 @@ func (s *server) pageOfRuns(ctx context.Context, p Page, kind store.RunKind) (*o
 
 // Requested is a request for a run. The same name is the same run.
 type Requested struct {
-	Collection *string `json:"collection,omitempty" maxLength:"200" doc:"Name of a collection; all without it"`
-	Name       string  `json:"name,omitempty" maxLength:"200" doc:"A name of your own, unique among runs of its kind: a request repeated with it starts no second run"`
+	Collection *freeText `json:"collection,omitempty" maxLength:"200" doc:"Name of a collection; all without it"`
+	Name       string    `json:"name,omitempty" maxLength:"200" doc:"A name of your own, unique among runs of its kind: a request repeated with it starts no second run"`
 }
 
 // name returns the name of the run.
@@ -339,15 +339,17 @@ type startRunIn struct {
 	}
 }
 
+func (r Requested) collection() *string { return (*string)(r.Collection) }
+
 func (s *server) startRun(ctx context.Context, in *startRunIn) (*out[runDoc], error) {
 	name, err := in.Body.name()
 	if err != nil {
 		return nil, err
 	}
-	if err := s.knownCollection(ctx, in.Body.Collection); err != nil {
+	if err := s.knownCollection(ctx, in.Body.collection()); err != nil {
 		return nil, err
 	}
-	run, err := s.Runs.RunNow(ctx, scheduler.Manual{Size: in.Body.Size, Collection: in.Body.Collection, Who: who(ctx), Name: name})
+	run, err := s.Runs.RunNow(ctx, scheduler.Manual{Size: in.Body.Size, Collection: in.Body.collection(), Who: who(ctx), Name: name})
 	if err != nil {
 		return nil, err
 	}
@@ -365,10 +367,10 @@ func (s *server) startBackfill(ctx context.Context, in *startBackfillIn) (*out[r
 	if err != nil {
 		return nil, err
 	}
-	if err := s.knownCollection(ctx, in.Body.Collection); err != nil {
+	if err := s.knownCollection(ctx, in.Body.collection()); err != nil {
 		return nil, err
 	}
-	run, err := s.Runs.Backfill(ctx, in.Body.Collection, name, who(ctx))
+	run, err := s.Runs.Backfill(ctx, in.Body.collection(), name, who(ctx))
 	if err != nil {
 		return nil, err
 	}

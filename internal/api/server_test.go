@@ -41,6 +41,7 @@ type options struct {
 	access  access.Settings
 	timeout time.Duration
 	store   servicetest.Store // nil: SQLite
+	now     func() time.Time  // nil: time.Now
 }
 
 func start(t *testing.T, change ...func(*options)) *service {
@@ -54,7 +55,7 @@ func start(t *testing.T, change ...func(*options)) *service {
 		o.store = sqlitetest.New(t)
 	}
 	s := &service{t: t, store: &servicetest.Faulty{Store: o.store}}
-	s.Service = servicetest.New(t, s.store, nil)
+	s.Service = servicetest.New(t, s.store, o.now)
 	guard, err := access.New(s.store, nil, o.access, nil, s.Log)
 	must(t, err)
 	stream := live.New(s.store, live.Options{Log: s.Log})

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"poa/internal/access"
 	"poa/internal/config"
 	"poa/internal/settings"
@@ -84,10 +86,23 @@ func (s *server) listSettings(context.Context, *struct{}) (*out[items[settingDoc
 	return answer(items[settingDoc]{docs}), nil
 }
 
+// settingValues are new values by name of the setting. The framework does not
+// look into them: it would take the dots of a name for steps of a path, and name
+// wrong places from there on.
+type settingValues map[string]any
+
+// Schema implements huma.SchemaProvider.
+func (settingValues) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{
+		Type: huma.TypeObject, AdditionalProperties: true, Description: "By name of the setting",
+		Examples: []any{map[string]any{"batch.size": 40}},
+	}
+}
+
 type changeIn struct {
 	Body struct {
-		Values map[string]any `json:"values" doc:"By name of the setting" example:"{\"batch.size\": 40}"`
-		Why    string         `json:"why" maxLength:"1000" doc:"For the log"`
+		Values settingValues `json:"values"`
+		Why    freeText      `json:"why,omitempty" maxLength:"1000" doc:"For the log; must be given"`
 	}
 }
 
@@ -98,7 +113,7 @@ type changedDoc struct {
 }
 
 func (s *server) changeSettings(ctx context.Context, in *changeIn) (*out[changedDoc], error) {
-	change := settings.Change{Values: map[string]json.RawMessage{}, Who: who(ctx), Why: in.Body.Why}
+	change := settings.Change{Values: map[string]json.RawMessage{}, Who: who(ctx), Why: string(in.Body.Why)}
 	for name, v := range in.Body.Values {
 		text, err := json.Marshal(v)
 		if err != nil {

@@ -57,6 +57,12 @@ func TestRefusedVotes(t *testing.T) {
 		{"null", `null`, 422, "invalid_type", ""},
 		{"list", `[]`, 422, "invalid_type", ""},
 		{"unknown field", `{"key":"k",` + matchup + `,"weight":2}`, 422, "unknown_field", "body.weight"},
+		{"a field twice", `{"key":"k","key":"l",` + matchup + `}`, 400, "malformed", "body.key"},
+		{"a field twice, apart", `{"key":"k","super":false ,` + matchup + `, "super" : true}`, 400, "malformed", "body.super"},
+		{"a field twice, null first", `{"b":null,"key":"k",` + matchup + `}`, 400, "malformed", "body.b"},
+		{"a field in capitals", `{"KEY":"k",` + matchup + `}`, 422, "unknown_field", "body.KEY"},
+		{"a field and its capitals", `{"key":"k","Key":"l",` + matchup + `}`, 422, "unknown_field", "body.Key"},
+		{"an escaped field", `{"\u006bey":"k",` + matchup + `}`, 422, "unknown_field", `body.\u006bey`},
 		{"wrong type", `{"key":5,` + matchup + `}`, 422, "invalid_type", "body.key"},
 		{"invalid UTF-8", `{"key":"` + "\xff" + `",` + matchup + `}`, 422, "invalid_text", ""},
 		{"half a surrogate pair", `{"key":"\ud800",` + matchup + `}`, 422, "invalid_text", ""},
@@ -169,6 +175,12 @@ func TestManyIsBounded(t *testing.T) {
 	s.want(http.StatusRequestEntityTooLarge, "POST", "/votes/batch", store.VoterGateway, `["`+string(make([]byte, 9<<20))+`"]`)
 	s.want(http.StatusBadRequest, "POST", "/votes/batch", store.VoterGateway, `[{"key":1},`)
 	s.want(http.StatusBadRequest, "POST", "/votes/batch", store.VoterGateway, `{"key":1}`)
+	for role, path := range map[store.Role]string{store.VoterGateway: "/votes/batch", store.Operator: "/nfts"} {
+		r := s.request("POST", path, s.keys[role], "application/json", " null ")
+		if p := read[problem](t, r); r.StatusCode < 400 || r.StatusCode >= 500 || len(p.Errors) != 1 || p.Errors[0].Location != "body" || !strings.Contains(p.Detail, "array") {
+			t.Errorf("null for %s: %s", path, r.body)
+		}
+	}
 	if r := s.request("POST", "/votes/batch", s.keys[store.VoterGateway], "text/csv", "a,b"); r.StatusCode != http.StatusUnsupportedMediaType {
 		t.Errorf("status %d for CSV", r.StatusCode)
 	}

@@ -203,7 +203,7 @@ func (p *Pacer) pause(s Settings, took time.Duration) time.Duration {
 		return nice(took, s.Niceness, s.Adaptive.Delay)
 	}
 	longest := s.Adaptive.PauseMax
-	doubled := min(nice(took, s.Niceness, s.Delay), longest) << min(p.Unhealthy-1, longestDoubled)
+	doubled := min(nice(took, s.Niceness, s.Delay), longest) << min(max(p.Unhealthy-1, 0), longestDoubled) // a stored pacer may say anything
 	return nice(took, s.Niceness, min(doubled, longest))
 }
 

@@ -126,8 +126,8 @@ func (l *loader) validate(s *Settings) {
 	l.section("trigger", s.Trigger.Validate())
 	l.section("batch", s.Batch.Validate())
 	l.section("upkeep", s.Upkeep.Validate())
-	l.atLeastOne("ledger.max_commit", int64(s.Ledger.MaxCommit))
-	l.atLeastOne("ledger.max_queue", int64(s.Ledger.MaxQueue))
+	l.within("ledger.max_commit", s.Ledger.MaxCommit, MaxCommit)
+	l.within("ledger.max_queue", s.Ledger.MaxQueue, MaxQueue)
 	l.section("access", s.Access.Validate())
 	l.section("sync", s.Sync.Validate())
 	l.section("writeback", s.Writeback.Validate())
@@ -173,9 +173,9 @@ func (l *loader) oneOf(name, value string, allowed []string) {
 	}
 }
 
-func (l *loader) atLeastOne(name string, value int64) {
-	if value < 1 {
-		l.invalid(name, fmt.Sprintf("must be at least 1, is %d", value))
+func (l *loader) within(name string, value, most int) {
+	if value < 1 || value > most {
+		l.invalid(name, fmt.Sprintf("must be from 1 to %d, is %d", most, value))
 	}
 }
 

@@ -5,6 +5,8 @@
 package config
 
 import (
+	"fmt"
+
 	"poa/internal/access"
 	"poa/internal/batch"
 	"poa/internal/gamesync"
@@ -57,6 +59,13 @@ type Ledger struct {
 	MaxCommit int `koanf:"max_commit"`
 	MaxQueue  int `koanf:"max_queue"`
 }
+
+// The largest values of Ledger: a commit locks what its votes touch until it is
+// written, and votes that wait are in memory, about 1 kB each.
+const (
+	MaxCommit = 10_000
+	MaxQueue  = 1_000_000
+)
 
 // Serve says how the service runs.
 type Serve struct {
@@ -188,8 +197,8 @@ func explanations() map[string]string {
 		"upkeep.runs":     "time after their end when runs are deleted; those that run never are",
 
 		"ledger":            "The intake of votes.",
-		"ledger.max_commit": "votes that go into one commit at most",
-		"ledger.max_queue":  "votes that may wait; beyond that clients are asked to try again",
+		"ledger.max_commit": fmt.Sprintf("votes that go into one commit at most, up to %d", MaxCommit),
+		"ledger.max_queue":  fmt.Sprintf("votes that may wait, up to %d; beyond that clients are asked to try again", MaxQueue),
 
 		"serve":                "The service.",
 		"serve.listen":         "address and port of the HTTP service",

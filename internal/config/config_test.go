@@ -195,6 +195,16 @@ tigger: {fire: true}
 	}
 }
 
+func TestBoundsOfTheLedger(t *testing.T) {
+	load(t, Options{Env: []string{"POA_LEDGER_MAX_COMMIT=10000", "POA_LEDGER_MAX_QUEUE=1000000"}})
+	_, err := Load(Options{Env: []string{"POA_LEDGER_MAX_COMMIT=10001", "POA_LEDGER_MAX_QUEUE=1000001"}})
+	for _, want := range []string{"POA_LEDGER_MAX_COMMIT): must be from 1 to 10000, is 10001", "POA_LEDGER_MAX_QUEUE): must be from 1 to 1000000, is 1000001"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
 func TestFilesThatAreNoSettings(t *testing.T) {
 	for name, text := range map[string]string{
 		"a list":       "- 1\n- 2\n",

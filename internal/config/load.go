@@ -248,21 +248,25 @@ func (l *loader) file(path string) error {
 	if err != nil {
 		return fmt.Errorf("reading the config file: %w", err)
 	}
-	source := Source{FromFile, path}
+	l.content(text, Source{FromFile, path})
+	return nil
+}
+
+// content reads the text of a config file.
+func (l *loader) content(text []byte, source Source) {
 	content, err := yaml.Parser().Unmarshal(text)
 	if err != nil {
 		l.problem("", source, "is no YAML with settings by name: %s", strings.TrimPrefix(err.Error(), "yaml: "))
-		return nil
+		return
 	}
 	layer := koanf.New(".")
 	if err := layer.Load(confmap.Provider(content, ""), nil); err != nil {
 		l.problem("", source, "%v", err)
-		return nil
+		return
 	}
 	for _, name := range layer.Keys() {
 		l.accept(name, layer.Get(name), source)
 	}
-	return nil
 }
 
 // Variable returns the environment variable of a setting:

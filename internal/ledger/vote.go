@@ -100,7 +100,14 @@ func CheckID(field, id string) error {
 		return &Error{CodeEmpty, field, "must not be empty"}
 	case len(id) > MaxID:
 		return &Error{CodeTooLong, field, fmt.Sprintf("must be at most %d bytes, is %d", MaxID, len(id))}
-	case !utf8.ValidString(id) || strings.ContainsRune(id, 0):
+	}
+	return CheckText(field, id)
+}
+
+// CheckText returns nil for text that both databases can keep, a *Error naming
+// field otherwise.
+func CheckText(field, text string) error {
+	if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
 		return &Error{CodeText, field, "must be valid UTF-8 without NUL"}
 	}
 	return nil

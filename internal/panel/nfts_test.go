@@ -50,7 +50,7 @@ func TestListOfNFTs(t *testing.T) {
 	v.get("/nfts?q=Picture+3&show=high", http.StatusOK).holds(t, `href="/nfts/c%2F3"`) // a search finds any
 	v.get("/nfts?q=Picture+3&show=scored", http.StatusOK).lacks(t, `href="/nfts/c%2F3"`)
 	v.get("/nfts?view=tiles", http.StatusOK).holds(t, `<ul class="tiles`, "Picture 1")
-	for _, wrong := range []string{"/nfts?after=x", "/nfts?poa=x", "/nfts?from=-1", "/nfts?q=" + strings.Repeat("q", 201)} {
+	for _, wrong := range []string{"/nfts?after=x", "/nfts?poa=x", "/nfts?from=-1", "/nfts?q=" + strings.Repeat("q", 201), "/nfts?q=%00", "/nfts?q=%ff", "/nfts?collection=%00"} {
 		v.get(wrong, http.StatusUnprocessableEntity)
 	}
 }

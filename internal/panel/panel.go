@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"poa/internal/api"
 	"poa/internal/artwork"
 	"poa/internal/imagehost"
+	"poa/internal/ledger"
 	"poa/internal/live"
 	"poa/internal/operate"
 	"poa/internal/overview"
@@ -224,10 +226,26 @@ func (p *Panel) guarded(route route) http.Handler {
 				return
 			}
 		}
+		if err := errors.Join(checkTexts(r.URL.Query()), checkTexts(r.PostForm)); err != nil {
+			p.fail(w, r, err)
+			return
+		}
 		if err := route.handle(w, r); err != nil {
 			p.fail(w, r, err)
 		}
 	})
+}
+
+// checkTexts refuses what was entered where the databases could not keep it.
+func checkTexts(entered url.Values) error {
+	for name, texts := range entered {
+		for _, text := range texts {
+			if err := ledger.CheckText(name, text); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // problem is an error that is told to people.

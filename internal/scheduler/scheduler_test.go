@@ -33,7 +33,8 @@ type world struct {
 
 	mu     sync.Mutex // guards what follows
 	fault  func(nfts []int64) error
-	ahead  time.Duration // of the processes' clocks
+	saving func(store.Run) time.Duration // how long it takes to save a run
+	ahead  time.Duration                 // of the processes' clocks
 	pauses map[settings.Subject]settings.Pause
 }
 
@@ -167,7 +168,8 @@ func (w *world) scored() (n int64) {
 	return n
 }
 
-// flaky is the store with the world's fault in computations.
+// flaky is the store with the world's fault in computations, and the time that
+// it takes to save runs.
 type flaky struct {
 	store.Service
 	world *world
@@ -175,6 +177,25 @@ type flaky struct {
 
 func (f *flaky) View(ctx context.Context, do func(store.View) error) error {
 	return f.Service.View(ctx, func(v store.View) error { return do(&flakyView{v, f.world}) })
+}
+
+func (f *flaky) Update(ctx context.Context, do func(store.Tx) error) error {
+	return f.Service.Update(ctx, func(tx store.Tx) error { return do(&slowTx{tx.(store.ServiceTx), f.world}) })
+}
+
+type slowTx struct {
+	store.ServiceTx
+	world *world
+}
+
+func (x *slowTx) SaveRun(ctx context.Context, r store.Run) (string, error) {
+	x.world.mu.Lock()
+	saving := x.world.saving
+	x.world.mu.Unlock()
+	if saving != nil {
+		time.Sleep(saving(r))
+	}
+	return x.ServiceTx.SaveRun(ctx, r)
 }
 
 type flakyView struct {
@@ -495,6 +516,45 @@ func TestAdaptiveRunCoversTheBacklog(t *testing.T) {
 		r := w.runs(store.BatchRun)[0]
 		if r.State != store.RunDone || r.Done != 900 || w.scored() != 900 {
 			t.Errorf("%d scored, %+v", w.scored(), r)
+		}
+	})
+}
+
+// A database that takes long to write slows an adaptive run down, which says
+// why, and goes on at its pace when that has passed.
+func TestSlowDatabaseSlowsAnAdaptiveRun(t *testing.T) {
+	inWorld(t, 900, func(w *world) {
+		saves := 0
+		w.saving = func(r store.Run) time.Duration {
+			if r.Kind != store.BatchRun {
+				return 0
+			}
+			saves++
+			if saves == 2 || saves == 3 {
+				return 100 * time.Millisecond
+			}
+			return 2 * time.Millisecond
+		}
+		w.batch.Mode, w.batch.Cap = batch.Adaptive, 10*time.Minute
+		a, _ := w.process("a")
+		var slow batch.State
+		largest := 0
+		for slow.Reason == "" && w.scored() < 900 {
+			time.Sleep(10 * time.Millisecond)
+			if p := a.Pacing(); !p.Healthy {
+				slow = p
+			} else {
+				largest = max(largest, p.Chunk)
+			}
+		}
+		if !strings.HasPrefix(slow.Reason, "database latency ") || !strings.HasSuffix(slow.Reason, " its baseline of 2 ms") ||
+			slow.Stopped || slow.Chunk >= largest || slow.Pause < w.batch.Delay {
+			t.Errorf("after chunks of up to %d it was paced as %+v", largest, slow)
+		}
+		time.Sleep(5 * time.Minute)
+		w.stop(a)
+		if r := w.runs(store.BatchRun)[0]; r.State != store.RunDone || r.Done != 900 || !a.Pacing().Healthy {
+			t.Errorf("then it went on as %+v: %+v", a.Pacing(), r)
 		}
 	})
 }

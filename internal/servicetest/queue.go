@@ -50,19 +50,21 @@ func (q *Queue) do(ctx context.Context, s scheduler.Step) error {
 
 // Run works off all steps that are held and those after them.
 func (q *Queue) Run(ctx context.Context) error {
-	for {
-		q.mu.Lock()
-		if len(q.held) == 0 {
-			q.mu.Unlock()
-			return nil
-		}
-		step := q.held[0]
-		q.held = q.held[1:]
-		q.mu.Unlock()
-		if err := q.do(ctx, step); err != nil {
+	for q.Holds() {
+		if err := q.Step(ctx); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// Step works off the first step that is held.
+func (q *Queue) Step(ctx context.Context) error {
+	q.mu.Lock()
+	step := q.held[0]
+	q.held = q.held[1:]
+	q.mu.Unlock()
+	return q.do(ctx, step)
 }
 
 // Free has steps worked off as they come from now on.

@@ -320,6 +320,11 @@ const (
 	CountReason   = "computed."
 )
 
+// CollectionCounters are the names of the counters of a Collection.
+func CollectionCounters() []string {
+	return []string{CountNFTs, CountVotes, CountReady, CountScored, CountPOASum, CountConfidenceSum}
+}
+
 // Delta changes a counter. Collection 0 stands for none.
 type Delta struct {
 	Name       string
@@ -396,6 +401,9 @@ type View interface {
 	Top(ctx context.Context, collection *string, limit int) ([]Ranked, error)
 	// Collections returns all collections by name.
 	Collections(ctx context.Context) ([]Collection, error)
+	// CollectionsAfter returns up to limit collections by name: those after a
+	// name, the first ones where after is nil.
+	CollectionsAfter(ctx context.Context, after *string, limit int) ([]Collection, error)
 	// Counters returns all counters, pending deltas included, by name and
 	// collection; those at 0 may be left out.
 	Counters(ctx context.Context) ([]Delta, error)

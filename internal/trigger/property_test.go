@@ -63,8 +63,10 @@ func (h *history) check(t interface{ Fatalf(string, ...any) }, e trigger.Event) 
 			crossed = m
 		}
 	}
+	idle := v.Outcome == scoring.Neither || !e.Changed && (v.Kind == scoring.Fire || v.Kind == scoring.Unfire)
 	var want trigger.Decision
 	switch {
+	case idle:
 	case v.Super && v.Outcome != scoring.Neither:
 		want = trigger.Decision{Reason: trigger.Super, Priority: trigger.High}
 	case e.Changed && v.Kind != scoring.Slider:
@@ -74,7 +76,7 @@ func (h *history) check(t interface{ Fatalf(string, ...any) }, e trigger.Event) 
 	case crossed > 0:
 		want = trigger.Decision{Reason: trigger.Milestone, Priority: trigger.Medium, Milestone: crossed}
 	default:
-		may := v.Kind != scoring.Unfire && !e.ReceivedAt.After(v.CastAt.Add(day)) && h.window(v.CastAt) >= 5
+		may := !e.ReceivedAt.After(v.CastAt.Add(day)) && h.window(v.CastAt) >= 5
 		// The digest holds only the five latest times: of votes cast before
 		// others that have arrived, some may be missed, never invented.
 		latest := len(h.cast) > 0 && !slices.ContainsFunc(h.cast, v.CastAt.Before)

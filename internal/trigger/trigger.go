@@ -191,11 +191,24 @@ func (r *Rules) Urgent(v scoring.Vote, changed bool) (Decision, bool) {
 	return Decision{}, false
 }
 
+// idle reports whether a vote changes no score: a matchup without a choice, a
+// FIRE where one stands, the withdrawal of none. A slider rating that does not
+// become the opinion still counts as a vote.
+func (e *Event) idle() bool {
+	if e.Vote.Kind == scoring.Matchup {
+		return e.Vote.Outcome == scoring.Neither
+	}
+	return e.Vote.Kind != scoring.Slider && !e.Changed
+}
+
 // Decide asks the rules in order and returns the first that holds. It is false
-// where none does: the vote waits for the next batch. A matchup without a
-// choice crosses no milestone.
+// where none does: the vote waits for the next batch. For a vote that changes no
+// score none holds, though it counts as activity for those after it.
 func (r *Rules) Decide(e Event) (Decision, bool) {
 	v := e.Vote
+	if e.idle() {
+		return Decision{}, false
+	}
 	if d, ok := r.Urgent(v, e.Changed); ok && !e.Capped {
 		return d, true
 	}

@@ -171,6 +171,36 @@ func (q *Queries) Collections(ctx context.Context) ([]Collection, error) {
 	return items, nil
 }
 
+const collectionsAfter = `-- name: CollectionsAfter :many
+SELECT number, name, active FROM collections WHERE name >= $1 AND (name > $1 OR $2::boolean) ORDER BY name LIMIT $3
+`
+
+type CollectionsAfterParams struct {
+	FromName  string
+	FromThere bool
+	UpTo      int32
+}
+
+func (q *Queries) CollectionsAfter(ctx context.Context, arg CollectionsAfterParams) ([]Collection, error) {
+	rows, err := q.db.Query(ctx, collectionsAfter, arg.FromName, arg.FromThere, arg.UpTo)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Collection
+	for rows.Next() {
+		var i Collection
+		if err := rows.Scan(&i.Number, &i.Name, &i.Active); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const counters = `-- name: Counters :many
 SELECT x.name, x.collection, sum(x.value)::bigint AS value
 FROM (SELECT c.name, c.collection, c.value FROM counters c UNION ALL SELECT d.name, d.collection, d.by FROM counter_deltas d) x
@@ -192,6 +222,45 @@ func (q *Queries) Counters(ctx context.Context) ([]CountersRow, error) {
 	var items []CountersRow
 	for rows.Next() {
 		var i CountersRow
+		if err := rows.Scan(&i.Name, &i.Collection, &i.Value); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const countersOf = `-- name: CountersOf :many
+SELECT x.name, x.collection, sum(x.value)::bigint AS value
+FROM (SELECT c.name, c.collection, c.value FROM counters c WHERE c.name = ANY($1::text[]) AND c.collection = ANY($2::bigint[])
+      UNION ALL
+      SELECT d.name, d.collection, d.by FROM counter_deltas d WHERE d.name = ANY($1::text[]) AND d.collection = ANY($2::bigint[])) x
+GROUP BY x.name, x.collection
+`
+
+type CountersOfParams struct {
+	Names       []string
+	Collections []int64
+}
+
+type CountersOfRow struct {
+	Name       string
+	Collection int64
+	Value      int64
+}
+
+func (q *Queries) CountersOf(ctx context.Context, arg CountersOfParams) ([]CountersOfRow, error) {
+	rows, err := q.db.Query(ctx, countersOf, arg.Names, arg.Collections)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CountersOfRow
+	for rows.Next() {
+		var i CountersOfRow
 		if err := rows.Scan(&i.Name, &i.Collection, &i.Value); err != nil {
 			return nil, err
 		}

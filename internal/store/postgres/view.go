@@ -303,6 +303,31 @@ func (v view) Collections(ctx context.Context) ([]store.Collection, error) {
 	if err != nil {
 		return nil, err
 	}
+	return withCounters(rows, counters), nil
+}
+
+func (v view) CollectionsAfter(ctx context.Context, after *string, n int) ([]store.Collection, error) {
+	p := CollectionsAfterParams{FromThere: after == nil, UpTo: limit(n)}
+	if after != nil {
+		p.FromName = *after
+	}
+	rows, err := v.q.CollectionsAfter(ctx, p)
+	if err != nil {
+		return nil, v.failure(ctx, "reading collections", err)
+	}
+	counters, err := v.q.CountersOf(ctx, CountersOfParams{
+		Names: store.CollectionCounters(), Collections: convert(rows, func(c *Collection) int64 { return c.Number }),
+	})
+	if err != nil {
+		return nil, v.failure(ctx, "reading counters", err)
+	}
+	return withCounters(rows, convert(counters, func(c *CountersOfRow) store.Delta {
+		return store.Delta{Name: c.Name, Collection: c.Collection, By: c.Value}
+	})), nil
+}
+
+// withCounters returns collections with their counters.
+func withCounters(rows []Collection, counters []store.Delta) []store.Collection {
 	totals := make(map[int64]map[string]int64, len(rows))
 	for _, c := range counters {
 		if totals[c.Collection] == nil {
@@ -317,7 +342,7 @@ func (v view) Collections(ctx context.Context) ([]store.Collection, error) {
 			NFTs: t[store.CountNFTs], Votes: t[store.CountVotes], Ready: t[store.CountReady], Scored: t[store.CountScored],
 			POASum: t[store.CountPOASum], ConfidenceSum: t[store.CountConfidenceSum],
 		}
-	}), nil
+	})
 }
 
 func (v view) Counters(ctx context.Context) ([]store.Delta, error) {

@@ -47,6 +47,39 @@ func (q *Queries) collectionNumber(ctx context.Context, name string) (int64, err
 	return number, err
 }
 
+const collectionsAfter = `-- name: collectionsAfter :many
+SELECT number, name, active FROM collections WHERE name >= ?1 AND (name > ?1 OR ?2) ORDER BY name LIMIT ?3
+`
+
+type collectionsAfterParams struct {
+	FromName  string
+	FromThere interface{}
+	UpTo      int64
+}
+
+func (q *Queries) collectionsAfter(ctx context.Context, arg collectionsAfterParams) ([]collectionRow, error) {
+	rows, err := q.db.QueryContext(ctx, collectionsAfter, arg.FromName, arg.FromThere, arg.UpTo)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []collectionRow
+	for rows.Next() {
+		var i collectionRow
+		if err := rows.Scan(&i.Number, &i.Name, &i.Active); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const insertCollection = `-- name: insertCollection :exec
 INSERT INTO collections (name) VALUES (?) ON CONFLICT (name) DO NOTHING
 `

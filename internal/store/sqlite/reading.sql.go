@@ -93,6 +93,39 @@ func (q *Queries) allCounters(ctx context.Context) ([]counterRow, error) {
 	return items, nil
 }
 
+const countersOf = `-- name: countersOf :many
+SELECT c.name, c.collection, c.value FROM json_each(?1) n CROSS JOIN json_each(?2) k
+CROSS JOIN counters c ON c.name = n.value AND c.collection = k.value
+`
+
+type countersOfParams struct {
+	Names   interface{}
+	Numbers interface{}
+}
+
+func (q *Queries) countersOf(ctx context.Context, arg countersOfParams) ([]counterRow, error) {
+	rows, err := q.db.QueryContext(ctx, countersOf, arg.Names, arg.Numbers)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []counterRow
+	for rows.Next() {
+		var i counterRow
+		if err := rows.Scan(&i.Name, &i.Collection, &i.Value); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const historyAfter = `-- name: historyAfter :many
 SELECT number, nft, at, poa, confidence, mean, sigma, votes, reason, basis, through_vote, version FROM history WHERE number > ? ORDER BY number LIMIT ?
 `

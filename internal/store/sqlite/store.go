@@ -82,6 +82,7 @@ type Store struct {
 	writers    atomic.Int64                    // connections of writer so far
 	ratings    ratings                         // of the writing connection
 	refused    atomic.Bool                     // a write failed, and no Ping has succeeded since
+	serving    *os.File                        // locked by Serve, nil before
 }
 
 var _ store.Store = (*Store)(nil)
@@ -153,7 +154,11 @@ func (s *Store) connect(opened *atomic.Int64, settings ...url.Values) (*sql.DB, 
 // Close closes all connections. The last one to close a file also empties its
 // WAL.
 func (s *Store) Close() error {
-	return errors.Join(s.readers.Close(), s.writer.Close())
+	err := errors.Join(s.readers.Close(), s.writer.Close())
+	if s.serving != nil {
+		err = errors.Join(err, s.serving.Close())
+	}
+	return err
 }
 
 // Statements returns how many statements were executed, transaction control

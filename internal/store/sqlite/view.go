@@ -275,6 +275,33 @@ func (v *view) Collections(ctx context.Context) ([]store.Collection, error) {
 	if err != nil {
 		return nil, doing("reading counters", err)
 	}
+	return withCounters(found, counters), nil
+}
+
+// CollectionsAfter returns some collections with their counters.
+func (v *view) CollectionsAfter(ctx context.Context, after *string, limit int) ([]store.Collection, error) {
+	p := collectionsAfterParams{FromThere: after == nil, UpTo: atMost(limit)}
+	if after != nil {
+		p.FromName = *after
+	}
+	found, err := v.q.collectionsAfter(ctx, p)
+	if err != nil {
+		return nil, doing("reading collections", err)
+	}
+	names, err := jsonStrings(store.CollectionCounters())
+	if err != nil {
+		return nil, err
+	}
+	numbers := jsonNumbers(convert(found, func(c *collectionRow) int64 { return c.Number }))
+	counters, err := v.q.countersOf(ctx, countersOfParams{Names: names, Numbers: numbers})
+	if err != nil {
+		return nil, doing("reading counters", err)
+	}
+	return withCounters(found, counters), nil
+}
+
+// withCounters returns collections with their counters.
+func withCounters(found []collectionRow, counters []counterRow) []store.Collection {
 	value := make(map[counterKey]int64, len(counters))
 	for _, c := range counters {
 		value[counterKey{c.Name, c.Collection}] = c.Value
@@ -286,7 +313,7 @@ func (v *view) Collections(ctx context.Context) ([]store.Collection, error) {
 			NFTs: of(store.CountNFTs), Votes: of(store.CountVotes), Ready: of(store.CountReady), Scored: of(store.CountScored),
 			POASum: of(store.CountPOASum), ConfidenceSum: of(store.CountConfidenceSum),
 		}
-	}), nil
+	})
 }
 
 // Counters returns all counters that are not 0.

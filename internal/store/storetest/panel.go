@@ -379,6 +379,33 @@ func testVoters(t *testing.T, open opener) {
 	s.same("the last two", []string{"0xA/1", "0xb/1"}, recent(2))
 }
 
+func testCollectionsAfter(t *testing.T, open opener) {
+	s := open.service(t)
+	s.rated("b", "n1", "n2")
+	s.rated("", "n3")
+	s.rated("B", "n4")
+	s.rated("bé", "n5")
+	s.apply(&store.Changes{Counters: []store.Delta{{Name: store.CountVotes, Collection: s.collection("b"), By: 7}}})
+	s.view(func(ctx context.Context, v store.View) error {
+		all, err := v.Collections(ctx)
+		s.must(err)
+		for limit := 1; limit <= len(all)+1; limit++ {
+			var got []store.Collection
+			var after *string
+			for {
+				page, err := v.CollectionsAfter(ctx, after, limit)
+				s.must(err)
+				if got = append(got, page...); len(page) < limit {
+					break
+				}
+				after = &page[limit-1].Name
+			}
+			s.same(fmt.Sprintf("collections by %d", limit), all, got)
+		}
+		return nil
+	})
+}
+
 // collection returns the number of a collection, 0 where there is none.
 func (f *fixture) collection(name string) (number int64) {
 	f.view(func(ctx context.Context, v store.View) error {

@@ -37,6 +37,7 @@ func RunService(t *testing.T, open func(t *testing.T) store.Service) {
 		{"Voters", testVoters},
 		{"LowestScores", testLowestScores},
 		{"RecentlyComputed", testRecentlyComputed},
+		{"CollectionsAfter", testCollectionsAfter},
 		{"TriggerCandidates", testTriggerCandidates},
 		{"SettingAudit", testSettingAudit},
 		{"SearchActivity", testSearchActivity},

@@ -93,6 +93,16 @@ SELECT * FROM scores WHERE collection = @collection ORDER BY poa DESC, nft LIMIT
 -- name: Collections :many
 SELECT * FROM collections ORDER BY name;
 
+-- name: CollectionsAfter :many
+SELECT * FROM collections WHERE name >= @from_name AND (name > @from_name OR @from_there::boolean) ORDER BY name LIMIT @up_to;
+
+-- name: CountersOf :many
+SELECT x.name, x.collection, sum(x.value)::bigint AS value
+FROM (SELECT c.name, c.collection, c.value FROM counters c WHERE c.name = ANY(@names::text[]) AND c.collection = ANY(@collections::bigint[])
+      UNION ALL
+      SELECT d.name, d.collection, d.by FROM counter_deltas d WHERE d.name = ANY(@names::text[]) AND d.collection = ANY(@collections::bigint[])) x
+GROUP BY x.name, x.collection;
+
 -- name: Counters :many
 SELECT x.name, x.collection, sum(x.value)::bigint AS value
 FROM (SELECT c.name, c.collection, c.value FROM counters c UNION ALL SELECT d.name, d.collection, d.by FROM counter_deltas d) x

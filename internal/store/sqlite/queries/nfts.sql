@@ -48,6 +48,9 @@ UPDATE collections SET active = ? WHERE name = ?;
 -- name: allCollections :many
 SELECT * FROM collections ORDER BY name;
 
+-- name: collectionsAfter :many
+SELECT * FROM collections WHERE name >= @from_name AND (name > @from_name OR @from_there) ORDER BY name LIMIT @up_to;
+
 -- name: moveRating :many
 UPDATE ratings SET collection = ? WHERE nft = ?
 RETURNING votes, waiting_since;

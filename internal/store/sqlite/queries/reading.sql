@@ -39,6 +39,10 @@ SELECT nft FROM scores WHERE collection = ? ORDER BY poa DESC, nft LIMIT ?;
 -- name: allCounters :many
 SELECT * FROM counters WHERE value <> 0 ORDER BY name, collection;
 
+-- name: countersOf :many
+SELECT c.* FROM json_each(@names) n CROSS JOIN json_each(@numbers) k
+CROSS JOIN counters c ON c.name = n.value AND c.collection = k.value;
+
 -- name: historyOf :many
 SELECT * FROM history WHERE nft = ? ORDER BY number DESC LIMIT ?;
 
