@@ -51,6 +51,7 @@ type options struct {
 	access  access.Settings
 	timeout time.Duration
 	store   store.Service // nil: SQLite
+	people  access.Sessions
 }
 
 func start(t *testing.T, change ...func(*options)) *service {
@@ -75,7 +76,7 @@ func start(t *testing.T, change ...func(*options)) *service {
 		}, Who: "test", Log: log,
 	})
 	must(t, err)
-	guard, err := access.New(s.store, nil, o.access, nil, log)
+	guard, err := access.New(s.store, o.people, o.access, nil, log)
 	must(t, err)
 	s.ledger = ledger.New(s.store, ledger.Options{Policy: set.Current().Policy, Patience: 200 * time.Millisecond, Log: log})
 	set.OnChange(func(in *settings.InForce) { s.ledger.SetPolicy(in.Policy) })

@@ -83,8 +83,10 @@ func start(t *testing.T, st dropin.Store, change ...func(*dropin.Options, *acces
 	for _, f := range change {
 		f(&o, &rules)
 	}
-	o.Guard, err = access.New(w.store, nil, rules, w.clock.Now, log)
-	must(t, err)
+	if o.Guard == nil {
+		o.Guard, err = access.New(w.store, nil, rules, w.clock.Now, log)
+		must(t, err)
+	}
 	w.api = dropin.New(o)
 	w.Server = httptest.NewServer(api.Outer(w.api, o.Guard, log, w.clock.Now))
 	t.Cleanup(func() {
