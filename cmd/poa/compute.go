@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"poa/internal/exact"
+	"poa/internal/operate"
 	"poa/internal/publish"
 	"poa/internal/store"
 )
@@ -83,9 +84,11 @@ func (c *computeCommand) Run(ctx context.Context, m *Main) error {
 	}
 	p := m.progress("NFTs", int64(len(numbers)))
 	cause := publish.Cause{Reason: store.ReasonManual, Who: who}
+	counted := m.recorder()
 	err = exact.ComputeAll(ctx, m.store, policy, numbers, cause, m.Now, func(results []exact.Result) {
 		for _, r := range results {
 			sum.add(r)
+			counted.Computation(store.ReasonManual, operate.Outcome(&r), 1)
 		}
 		p.add(int64(len(results)))
 	})

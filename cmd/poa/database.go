@@ -10,6 +10,7 @@ import (
 	"poa/internal/config"
 	"poa/internal/ledger"
 	"poa/internal/publish"
+	"poa/internal/samples"
 	"poa/internal/store"
 	"poa/internal/store/postgres"
 	"poa/internal/store/sqlite"
@@ -119,6 +120,26 @@ func (m *Main) policy(ctx context.Context) (*publish.Policy, error) {
 // newLedger starts the intake of votes.
 func (m *Main) newLedger(p *publish.Policy) *ledger.Ledger {
 	return ledger.New(m.store, ledger.Options{
-		Policy: p, Now: m.Now, MaxCommit: m.config.Ledger.MaxCommit, MaxQueue: m.config.Ledger.MaxQueue, Log: m.log,
+		Policy: p, Now: m.Now, MaxCommit: m.config.Ledger.MaxCommit, MaxQueue: m.config.Ledger.MaxQueue, Observer: m.recorder(), Log: m.log,
 	})
+}
+
+// recorder returns what counts for the panel's charts what this process does
+// beside a service. What it has not yet added to the database's samples,
+// endRecorder adds.
+func (m *Main) recorder() *samples.Recorder {
+	if m.samples == nil {
+		m.samples = samples.NewRecorder(samples.Options{Store: m.service(), CountsOnly: true, Now: m.Now, Log: m.log})
+		m.samples.Start()
+	}
+	return m.samples
+}
+
+// endRecorder ends a recorder that there is. It does so also when the command
+// was interrupted: what it did until then is in force.
+func (m *Main) endRecorder() {
+	if m.samples != nil {
+		m.samples.Stop(context.Background())
+		m.samples = nil
+	}
 }

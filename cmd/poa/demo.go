@@ -216,7 +216,9 @@ func (c *demoCommand) history(ctx context.Context, m *Main, game *sample.Game) e
 	l := m.newLedger(policy)
 	doc := sampleDoc{}
 	err = doc.cast(ctx, m, l, slices.Collect(game.History()))
-	return errors.Join(err, l.Close(context.WithoutCancel(ctx)))
+	err = errors.Join(err, l.Close(context.WithoutCancel(ctx)))
+	m.endRecorder() // the service has its own
+	return err
 }
 
 // tell prints a computation as it happens.

@@ -4,8 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+
+	"poa/internal/dropin"
 )
 
 // TestOldAdminAPI has a served poa answer the old scheduler's front end: a run
@@ -65,4 +71,39 @@ func TestOldAdminAPI(t *testing.T) {
 			t.Errorf("the log does not tell of the requests:\n%s", s.Log())
 		}
 	})
+}
+
+// TestDocumentedProxiesWait: the proxies of the documentation wait for the old
+// admin API as long as it may take, and send no POST of it twice, unlike votes.
+func TestDocumentedProxiesWait(t *testing.T) {
+	location := regexp.MustCompile(`(?ms)^ *location ~ (\S+) \{$(.*?)^ *\}$`)
+	wait := regexp.MustCompile(`proxy_read_timeout (\d+)s;`)
+	again := regexp.MustCompile(`proxy_next_upstream ([^;]*);`)
+	const longest = 90 // seconds: waiting for a run, and what every request may take
+	for _, page := range []string{"operations.md", "migrating.md"} {
+		text, err := os.ReadFile(filepath.Join("../../docs", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := location.FindSubmatch(text)
+		if found == nil {
+			t.Fatalf("%s has no location for the old admin API", page)
+		}
+		for _, path := range dropin.Paths() {
+			if ok, err := regexp.MatchString(string(found[1]), path); err != nil || !ok {
+				t.Errorf("%s: the location is not for %s: %v", page, path, err)
+			}
+		}
+		block := found[2]
+		seconds, repeats := wait.FindSubmatch(block), again.FindSubmatch(block)
+		if seconds == nil || repeats == nil {
+			t.Fatalf("%s: the location says not how long it waits and what it repeats:\n%s", page, block)
+		}
+		if n, err := strconv.Atoi(string(seconds[1])); err != nil || n <= longest {
+			t.Errorf("%s: the proxy waits %s s, no longer than poa: %v", page, seconds[1], err)
+		}
+		if strings.Contains(string(repeats[1]), "non_idempotent") {
+			t.Errorf("%s: the proxy repeats what is not safe to repeat: %s", page, repeats[1])
+		}
+	}
 }

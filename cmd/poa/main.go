@@ -16,6 +16,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"poa/internal/config"
+	"poa/internal/samples"
 	"poa/internal/store"
 )
 
@@ -49,6 +50,7 @@ type Main struct {
 	command string // as chosen on the command line, such as "poa config print"
 	config  *config.Config
 	store   store.Store
+	samples *samples.Recorder // nil until something is to be counted
 	log     *slog.Logger
 	errs    io.Writer // Stderr without passwords
 }
@@ -220,6 +222,7 @@ func (m *Main) Close() error {
 	if m.store == nil {
 		return nil
 	}
+	m.endRecorder()
 	err := m.store.Close()
 	m.store = nil
 	if err != nil {

@@ -234,9 +234,9 @@ func execute(t *testing.T, database, statement string) {
 	}
 }
 
-// sampled checks that a service that has ended left what it counted in the
-// database.
-func sampled(t *testing.T, database string, want map[string]int64) {
+// samplesOf returns what the processes on a database have added to its samples,
+// by name.
+func samplesOf(t *testing.T, database string) map[string]int64 {
 	t.Helper()
 	m := &Main{config: &config.Config{}}
 	m.config.Database = database
@@ -252,11 +252,45 @@ func sampled(t *testing.T, database string, want map[string]int64) {
 	for _, s := range found {
 		got[s.Name] += s.Value
 	}
+	return got
+}
+
+// sampled checks what is among the samples of a database.
+func sampled(t *testing.T, database string, want map[string]int64) {
+	t.Helper()
+	got := samplesOf(t, database)
 	for name, n := range want {
 		if got[name] != n {
 			t.Errorf("%d of %s are among the samples, want %d: %v", got[name], name, n, got)
 		}
 	}
+}
+
+// TestCommandsAreCounted: what commands do beside a service is in the samples
+// that its charts are drawn from, as each of them ends.
+func TestCommandsAreCounted(t *testing.T) {
+	onBoth(t, func(t *testing.T, database string) {
+		poa(t, database, "migrate")
+		gateway, operator := newKey(t, database, "voter-gateway"), newKey(t, database, "operator")
+		s := serve(t, database)
+		s.want(200, "POST", "/api/v1/nfts", operator, `[{"id":"c/1"},{"id":"c/2"},{"id":"c/3"}]`)
+		s.want(201, "POST", "/api/v1/votes", gateway, `{"key":"k1","voter":"ann","kind":"fire","a":"c/3"}`)
+		file := filepath.Join(t.TempDir(), "votes.csv")
+		rows := "key,voter,a,b,outcome,cast_at\nk2,ann,c/1,c/2,a,2024-05-01T12:00:00Z\nk3,ann,c/1,c/2,b," + time.Now().UTC().Format(time.RFC3339) + "\n"
+		if err := os.WriteFile(file, []byte(rows), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{{"vote", "--voter", "bob", "--fire", "--a", "c/1"}, {"import", file}, {"compute", "c/2"}} {
+			if code, _, stderr := runNow(t, nil, append(args, "--database", database)...); code != exitOK {
+				t.Fatalf("poa %s: exit code %d\n%s", args[0], code, stderr)
+			}
+		}
+		sampled(t, database, map[string]int64{
+			"votes.fire": 1, "votes.matchup": 1, "votes.history": 1, "fired.fire.computed": 1, "computed.fire.changed": 1, "computed.manual.changed": 1,
+		})
+		s.stop()
+		sampled(t, database, map[string]int64{"votes.fire": 2, "fired.fire.computed": 2, "computed.fire.changed": 2})
+	})
 }
 
 // TestStopWithVotesInFlight ends a service while many clients vote: every

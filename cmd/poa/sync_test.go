@@ -35,6 +35,15 @@ func TestSyncOnce(t *testing.T) {
 	if code != exitFindings || !strings.Contains(stdout, want) || !strings.Contains(stdout, "23 rejected") || !strings.Contains(stdout, "rejected: 1 cast in future, 2 empty, ") {
 		t.Errorf("exit code %d, stdout without %q:\n%s\n%s", code, want, stdout, stderr)
 	}
+	counted := int64(0)
+	for name, n := range samplesOf(t, database) {
+		if strings.HasPrefix(name, "votes.") {
+			counted += n
+		}
+	}
+	if counted != 450 {
+		t.Errorf("%d votes are among the samples", counted)
+	}
 	code, stdout, stderr = runNow(t, nil, append(args, "--json")...)
 	var doc syncDoc
 	if err := json.Unmarshal([]byte(stdout), &doc); err != nil || code != exitOK {

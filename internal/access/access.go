@@ -174,7 +174,8 @@ type Guard struct {
 	settings  Settings
 	proxies   Proxies
 	origins   Origins
-	cross     *http.CrossOriginProtection
+	own       *http.CrossOriginProtection // lets through what the panel's own pages send
+	shared    *http.CrossOriginProtection // and what those of origins send
 	now       func() time.Time
 	log       *slog.Logger
 	keys      *Limits
@@ -206,9 +207,9 @@ func New(st store.Service, sessions Sessions, s Settings, now func() time.Time, 
 	if err != nil {
 		return nil, err
 	}
-	cross := http.NewCrossOriginProtection()
+	shared := http.NewCrossOriginProtection()
 	for _, origin := range origins {
-		if err := cross.AddTrustedOrigin(origin); err != nil {
+		if err := shared.AddTrustedOrigin(origin); err != nil {
 			return nil, fmt.Errorf("allowed_origins: %w", err)
 		}
 	}
@@ -219,7 +220,7 @@ func New(st store.Service, sessions Sessions, s Settings, now func() time.Time, 
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Guard{
-		store: st, sessions: sessions, settings: s, proxies: proxies, origins: origins, cross: cross, now: now, log: log,
+		store: st, sessions: sessions, settings: s, proxies: proxies, origins: origins, own: http.NewCrossOriginProtection(), shared: shared, now: now, log: log,
 		keys: NewLimits(s.KeyPerMinute, maxTrusted), people: NewLimits(s.PersonPerMinute, maxTrusted), voters: NewLimits(s.VoterPerMinute, keptVoters),
 		anonymous: NewLimits(s.AnonymousPerMinute, keptAddresses),
 		uses:      NewUses("the last uses of API keys", func(ctx context.Context, last map[int64]time.Time) error { return st.TouchKeys(ctx, last) }, log),
@@ -247,8 +248,18 @@ func (g *Guard) Secure(r *http.Request) bool { return g.proxies.Secure(r) }
 //
 // The client is filled in as far as known also with an error.
 func (g *Guard) Authorize(r *http.Request, need Need) (Client, error) {
+	return g.authorize(r, need, g.own)
+}
+
+// AuthorizeShared is Authorize for paths on which pages of AllowedOrigins may
+// act for who is signed in.
+func (g *Guard) AuthorizeShared(r *http.Request, need Need) (Client, error) {
+	return g.authorize(r, need, g.shared)
+}
+
+func (g *Guard) authorize(r *http.Request, need Need, cross *http.CrossOriginProtection) (Client, error) {
 	c := g.Client(r)
-	role, err := g.identify(r, &c)
+	role, err := g.identify(r, &c, cross)
 	if err != nil {
 		return c, err
 	}
@@ -269,7 +280,7 @@ func (g *Guard) Authorize(r *http.Request, need Need) (Client, error) {
 
 // identify finds out who sent a request, by key or session, and returns the
 // role, "" for nobody.
-func (g *Guard) identify(r *http.Request, c *Client) (store.Role, error) {
+func (g *Guard) identify(r *http.Request, c *Client, cross *http.CrossOriginProtection) (store.Role, error) {
 	if text, given := bearer(r); given {
 		key, err := g.lookUp(r.Context(), text, c)
 		if err != nil {
@@ -285,7 +296,7 @@ func (g *Guard) identify(r *http.Request, c *Client) (store.Role, error) {
 	if err != nil || person == nil {
 		return "", err
 	}
-	if err := g.cross.Check(r); err != nil {
+	if err := cross.Check(r); err != nil {
 		return "", ErrCrossOrigin
 	}
 	c.Person = person

@@ -29,7 +29,8 @@ func ParseOrigins(list string) (Origins, error) {
 	return o, nil
 }
 
-// AllowedOrigins returns the origins whose pages may call from a browser.
+// AllowedOrigins returns the origins whose pages may call from a browser, where
+// paths are shared with them: see AuthorizeShared.
 func (g *Guard) AllowedOrigins() Origins { return g.origins }
 
 // Share lets pages of these origins call next from a browser, with the methods

@@ -33,6 +33,7 @@ func TestSessions(t *testing.T) {
 	settings := access.Defaults()
 	settings.PersonPerMinute = 50
 	settings.AnonymousPerMinute = 5
+	settings.AllowedOrigins = "https://game.example.com"
 	g, err := access.New(k, people, settings, nil, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -70,6 +71,17 @@ func TestSessions(t *testing.T) {
 	} {
 		if client, err := g.Authorize(c.r, c.need); !c.ok(err) {
 			t.Errorf("%s: %v (%+v)", c.what, err, client)
+		}
+	}
+	for origin, want := range map[string]struct{ own, shared error }{
+		"http://poa.example.com":   {nil, nil},
+		"https://game.example.com": {access.ErrCrossOrigin, nil},
+		"https://evil.example.com": {access.ErrCrossOrigin, access.ErrCrossOrigin},
+	} {
+		_, own := g.Authorize(from("POST", "otto", "Origin", origin), access.Operate)
+		_, shared := g.AuthorizeShared(from("POST", "otto", "Origin", origin), access.Operate)
+		if !errors.Is(own, want.own) || !errors.Is(shared, want.shared) {
+			t.Errorf("an operator is sent by %s: %v, and where paths are shared %v", origin, own, shared)
 		}
 	}
 	client, err := g.Authorize(from("GET", "vera"), access.View)

@@ -15,7 +15,7 @@ import (
 type activityDoc struct {
 	Number    int64          `json:"number"`
 	At        time.Time      `json:"at"`
-	Kind      string         `json:"kind" doc:"computed, withdrawn, deferred, failed, run_started, run_ended, paused, resumed, settings_changed or access_changed"`
+	Kind      string         `json:"kind" doc:"computed, withdrawn, deferred, failed, run_started, cancel_asked, run_ended, paused, resumed, settings_changed, access_changed or nfts_registered"`
 	NFT       string         `json:"nft,omitempty"`
 	Reason    string         `json:"reason,omitempty" doc:"The first and most urgent"`
 	Reasons   map[string]int `json:"reasons,omitempty" doc:"How often each occurred in the commit"`
@@ -49,7 +49,7 @@ type listActivityIn struct {
 	Page
 	NFT   string    `query:"nft" maxLength:"200" doc:"Id of an NFT"`
 	Run   int64     `query:"run" minimum:"1" doc:"Number of a run"`
-	Kind  string    `query:"kind" enum:"computed,withdrawn,deferred,failed,run_started,run_ended,paused,resumed,settings_changed,access_changed" doc:"What was done, or came of it"`
+	Kind  string    `query:"kind" enum:"computed,withdrawn,deferred,failed,run_started,cancel_asked,run_ended,paused,resumed,settings_changed,access_changed,nfts_registered" doc:"What was done, or came of it"`
 	Since time.Time `query:"since" doc:"From this time (RFC 3339)"`
 	Until time.Time `query:"until" doc:"Before this time (RFC 3339)"`
 }

@@ -183,7 +183,6 @@ type registeredDoc struct {
 
 func (s *server) registerNFTs(ctx context.Context, in *registerNFTsIn) (*out[registeredDoc], error) {
 	nfts := make([]store.NFT, len(in.Body))
-	distinct := map[string]bool{}
 	for i, item := range in.Body {
 		location := fmt.Sprintf("body[%d]", i)
 		if err := checkID(location+".id", item.ID); err != nil {
@@ -193,13 +192,12 @@ func (s *server) registerNFTs(ctx context.Context, in *registerNFTsIn) (*out[reg
 		if nfts[i], err = item.nft(item.ID, location); err != nil {
 			return nil, err
 		}
-		distinct[item.ID] = true
 	}
-	created, err := s.Store.PutNFTs(ctx, nfts, true, s.now())
+	created, updated, err := s.Operate.Register(ctx, nfts, who(ctx))
 	if err != nil {
-		return nil, fmt.Errorf("registering NFTs: %w", err)
+		return nil, err
 	}
-	return answer(registeredDoc{created, len(distinct) - created}), nil
+	return answer(registeredDoc{created, updated}), nil
 }
 
 type registerNFTIn struct {
@@ -220,9 +218,9 @@ func (s *server) registerNFT(ctx context.Context, in *registerNFTIn) (*nftOut, e
 	if err != nil {
 		return nil, err
 	}
-	created, err := s.Store.PutNFTs(ctx, []store.NFT{nft}, true, s.now())
+	created, _, err := s.Operate.Register(ctx, []store.NFT{nft}, who(ctx))
 	if err != nil {
-		return nil, fmt.Errorf("registering an NFT: %w", err)
+		return nil, err
 	}
 	found, err := s.find(ctx, in.ID)
 	if err != nil {

@@ -57,6 +57,13 @@ func TestRegister(t *testing.T) {
 		if got := read[struct{ Name string }](t, s.get("/nfts/1", 200)); got.Name != "Uno" {
 			t.Errorf("%+v", got)
 		}
+		s.want(201, "PUT", "/nfts/9", store.Operator, `{}`)
+		logged := read[struct {
+			Items []struct{ Who, Detail string }
+		}](t, s.get("/activity?kind=nfts_registered", 200)).Items
+		if len(logged) != 2 || logged[0].Detail != "1 registered, 0 updated: 9" || logged[1].Detail != "2 registered, 0 updated" || logged[1].Who != "the operator" {
+			t.Errorf("logged: %+v", logged)
+		}
 		for _, c := range []struct{ name, body, location string }{
 			{"no id", `[{"id":"3"},{"name":"x"}]`, "body[1]"},
 			{"blank id", `[{"id":"3"},{"id":" "}]`, "body[1].id"},

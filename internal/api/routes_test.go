@@ -356,3 +356,29 @@ func TestRevokedKey(t *testing.T) {
 		t.Errorf("status %d", r.StatusCode)
 	}
 }
+
+// always has the same person signed in.
+type always struct{ person store.Person }
+
+func (s always) Person(*http.Request, func() error) (*store.Person, error) { return &s.person, nil }
+
+// TestAllowedOriginsAreNotForThisAPI: a page of an origin that may use the old
+// admin API can send a request without a body, and is not asked beforehand. It
+// does nothing here for who is signed in.
+func TestAllowedOriginsAreNotForThisAPI(t *testing.T) {
+	s := start(t, func(o *options) {
+		o.access.AllowedOrigins = "https://game.example"
+		o.people = always{store.Person{Number: 1, Name: "otto", Role: store.Operator}}
+	})
+	s.register("a")
+	for origin, want := range map[string]int{"": 200, s.URL: 200, "https://game.example": 403, "https://other.example": 403} {
+		var headers []string
+		if origin != "" {
+			headers = []string{"Origin", origin}
+		}
+		got := s.request("POST", "/nfts/a/compute", "", "", "", headers...)
+		if got.StatusCode != want || (want == 403) != strings.Contains(string(got.body), "cross_origin") {
+			t.Errorf("from %q: status %d, want %d\n%s", origin, got.StatusCode, want, got.body)
+		}
+	}
+}

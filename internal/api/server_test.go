@@ -42,6 +42,7 @@ type options struct {
 	timeout time.Duration
 	store   servicetest.Store // nil: SQLite
 	now     func() time.Time  // nil: time.Now
+	people  access.Sessions
 }
 
 func start(t *testing.T, change ...func(*options)) *service {
@@ -56,7 +57,7 @@ func start(t *testing.T, change ...func(*options)) *service {
 	}
 	s := &service{t: t, store: &servicetest.Faulty{Store: o.store}}
 	s.Service = servicetest.New(t, s.store, o.now)
-	guard, err := access.New(s.store, nil, o.access, nil, s.Log)
+	guard, err := access.New(s.store, o.people, o.access, nil, s.Log)
 	must(t, err)
 	stream := live.New(s.store, live.Options{Log: s.Log})
 	stream.Start()

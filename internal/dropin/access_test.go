@@ -2,6 +2,7 @@ package dropin_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -107,6 +108,27 @@ func TestOtherOrigins(t *testing.T) {
 			if !strings.Contains(strings.Join(got.Header.Values("Vary"), ","), "Origin") {
 				t.Errorf("%s as %s: Vary is %q", origin, role, got.Header.Values("Vary"))
 			}
+		}
+	}
+}
+
+// always has the same person signed in.
+type always struct{ person store.Person }
+
+func (s always) Person(*http.Request, func() error) (*store.Person, error) { return &s.person, nil }
+
+// TestSessionFromAnotherOrigin: pages of allowed origins act for who is signed
+// in, others do not.
+func TestSessionFromAnotherOrigin(t *testing.T) {
+	w := start(t, sqlitetest.New(t), func(o *dropin.Options, s *access.Settings) {
+		s.AllowedOrigins = "https://game.example"
+		guard, err := access.New(o.Store, always{store.Person{Number: 1, Name: "otto", Role: store.Operator}}, *s, o.Now, nil)
+		must(t, err)
+		o.Guard = guard
+	})
+	for origin, want := range map[string]int{"https://game.example": 200, "https://other.example": 403} {
+		if got := w.ask(nobody, "POST", backfillPath, `{"batchSize":1}`, "Origin", origin); got.StatusCode != want {
+			t.Errorf("from %s: %s\n%s", origin, got.Status, got.body)
 		}
 	}
 }

@@ -2,8 +2,10 @@ package dropin
 
 import (
 	"context"
-	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 
 	"poa/internal/scheduler"
@@ -19,8 +21,31 @@ type runDoc struct {
 
 func asRun(r *store.Run) runDoc { return runDoc{r.Number, string(r.State), text(r.StopReason)} }
 
-// requestName returns a name for a run that a request starts.
-func requestName() string { return "dropin-" + rand.Text() }
+// lookedThrough is how many of the latest runs are looked through for one that
+// the same request began.
+const lookedThrough = 50
+
+// runName returns the name of the run that a request is for: of the one that the
+// same client began with the same arguments while that is under way, else a new
+// one. So a request that is repeated, by a browser or by a proxy that gave it up,
+// waits for the run that there is. Two that come at once get the same new name.
+func (a *API) runName(ctx context.Context, kind store.RunKind, q *request, size int, collection string) (string, error) {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %d %q", q.client.Name(), size, collection))
+	prefix := "dropin-" + hex.EncodeToString(sum[:8]) + "-"
+	runs, err := a.Store.Runs(ctx, kind, 0, lookedThrough)
+	if err != nil {
+		return "", fmt.Errorf("looking for a run that a request began before: %w", err)
+	}
+	latest := int64(0)
+	for i := range runs {
+		r := &runs[i]
+		latest = max(latest, r.Number)
+		if r.State == store.RunRunning && r.Cancel == "" && strings.HasPrefix(r.Window, prefix) {
+			return r.Window, nil
+		}
+	}
+	return fmt.Sprintf("%s%d", prefix, latest), nil
+}
 
 // await waits until a run ends, for at most Wait, and returns it as it is then.
 // The run does not depend on who waits.
@@ -88,7 +113,11 @@ func (a *API) runBatch(ctx context.Context, q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	run, err := a.Runs.RunNow(ctx, scheduler.Manual{Size: size, Who: q.client.Name(), Name: requestName()})
+	name, err := a.runName(ctx, store.ManualRun, q, size, "")
+	if err != nil {
+		return nil, err
+	}
+	run, err := a.Runs.RunNow(ctx, scheduler.Manual{Size: size, Who: q.client.Name(), Name: name})
 	if err != nil {
 		return nil, err
 	}
@@ -139,11 +168,19 @@ func (a *API) computeCollection(ctx context.Context, q *request) (any, error) {
 	if err := a.knownCollection(ctx, q.collection); err != nil {
 		return nil, err
 	}
+	kind := store.ManualRun
+	if limit == 0 {
+		kind = store.BackfillRun
+	}
+	name, err := a.runName(ctx, kind, q, limit, q.collection)
+	if err != nil {
+		return nil, err
+	}
 	var run store.Run
-	if limit > 0 {
-		run, err = a.Runs.RunNow(ctx, scheduler.Manual{Size: limit, Collection: &q.collection, Who: q.client.Name(), Name: requestName()})
+	if kind == store.ManualRun {
+		run, err = a.Runs.RunNow(ctx, scheduler.Manual{Size: limit, Collection: &q.collection, Who: q.client.Name(), Name: name})
 	} else {
-		run, err = a.Runs.Backfill(ctx, &q.collection, requestName(), q.client.Name())
+		run, err = a.Runs.Backfill(ctx, &q.collection, name, q.client.Name())
 	}
 	if err != nil {
 		return nil, err

@@ -3,8 +3,11 @@ package dropin_test
 import (
 	"context"
 	"encoding/json"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"poa/internal/access"
 	"poa/internal/dropin"
@@ -86,4 +89,75 @@ func TestClientThatGoes(t *testing.T) {
 	if r := w.run(); r.State != store.RunDone || r.Done != 3 || r.RequestedBy != "the operator" {
 		t.Errorf("the run of %s is %s with %d done", r.RequestedBy, r.State, r.Done)
 	}
+}
+
+// TestRepeatedRequestJoinsItsRun: a request that comes again while its run is
+// under way, from whichever process, waits for that run. Another client, other
+// arguments, a run that is being cancelled and one that has ended make a new one.
+func TestRepeatedRequestJoinsItsRun(t *testing.T) {
+	servicetest.OnBoth(t, func(t *testing.T, st servicetest.Store) {
+		w := start(t, st, func(o *dropin.Options, _ *access.Settings) { o.Wait = time.Millisecond })
+		w.play()
+		w.Queue.Hold()
+		key := w.NewKey(store.Operator, "another")
+		begin := func(path, body string, header ...string) int64 {
+			t.Helper()
+			got := w.ask(store.Operator, "POST", path, body, header...)
+			type run struct{ ID int64 }
+			var doc struct {
+				Data struct {
+					Run         run
+					BatchResult struct{ Run run }
+				}
+			}
+			must(t, json.Unmarshal(got.body, &doc))
+			if got.StatusCode != 200 {
+				t.Fatalf("%s\n%s", got.Status, got.body)
+			}
+			return max(doc.Data.Run.ID, doc.Data.BatchResult.Run.ID)
+		}
+		of := func(limit string) string {
+			return `{"action":"compute_collection","collectionName":"Kabu"` + limit + `}`
+		}
+		batch, collection, all := begin(schedulerPath, runBatch), begin(computePath, of(`,"limit":3`)), begin(computePath, of(""))
+		again := []int64{begin(schedulerPath, runBatch), begin(computePath, of(`,"limit":3`)), begin(computePath, of(""))}
+		if diff := cmp.Diff([]int64{batch, collection, all}, again); diff != "" {
+			t.Errorf("a repeated request has another run (-first +again):\n%s", diff)
+		}
+		runs := map[int64]bool{batch: true, collection: true, all: true}
+		for what, begin := range map[string]func() int64{
+			"another client":    func() int64 { return begin(schedulerPath, runBatch, "Authorization", "Bearer "+key) },
+			"another size":      func() int64 { return begin(schedulerPath, `{"action":"run_batch","batchSize":2}`) },
+			"a size by default": func() int64 { return begin(schedulerPath, `{"action":"run_batch"}`) },
+			"a cancelled run": func() int64 {
+				must(t, w.store.RequestCancel(t.Context(), batch, "ann"))
+				return begin(schedulerPath, runBatch)
+			},
+			"at once": func() int64 {
+				var numbers [8]int64
+				var all sync.WaitGroup
+				for i := range numbers {
+					all.Go(func() { numbers[i] = begin(computePath, of(`,"limit":1`)) })
+				}
+				all.Wait()
+				for _, n := range numbers {
+					if n != numbers[0] {
+						t.Errorf("requests at once have the runs %v", numbers)
+						break
+					}
+				}
+				return numbers[0]
+			},
+		} {
+			if n := begin(); n == 0 || runs[n] {
+				t.Errorf("%s: run %d is not a new one", what, n)
+			} else {
+				runs[n] = true
+			}
+		}
+		w.release()
+		if n := begin(schedulerPath, runBatch); n == 0 || runs[n] {
+			t.Errorf("after the end: run %d is not a new one", n)
+		}
+	})
 }

@@ -52,9 +52,11 @@ func start(t *testing.T, st servicetest.Store, change ...func(*dropin.Options, *
 	for _, f := range change {
 		f(&o, &rules)
 	}
-	var err error
-	o.Guard, err = access.New(w.store, nil, rules, w.clock.Now, w.Log)
-	must(t, err)
+	if o.Guard == nil {
+		var err error
+		o.Guard, err = access.New(w.store, nil, rules, w.clock.Now, w.Log)
+		must(t, err)
+	}
 	w.api = dropin.New(o)
 	w.Server = httptest.NewServer(api.Outer(w.api, o.Guard, w.Log, w.clock.Now))
 	t.Cleanup(w.Close)

@@ -2,10 +2,14 @@ package gamesync
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -204,7 +208,28 @@ const nftColumns = `SELECT id::text, COALESCE(name, ''), COALESCE(collection_nam
 
 func scanNFT(r pgx.CollectableRow) (n store.NFT, err error) {
 	err = r.Scan(&n.ID, &n.Name, &n.Collection, &n.ImageURL)
+	n.Collection = collectionName(n.Collection)
 	return n, err
+}
+
+// collectionName returns the name under which poa knows a collection of the
+// game, which must be one that requests may name: "", for none, where it is
+// blank, and where it is longer than ledger.MaxID its beginning, with a mark that
+// keeps it apart from others that begin alike.
+func collectionName(name string) string {
+	if strings.TrimSpace(name) == "" {
+		return ""
+	}
+	if len(name) <= ledger.MaxID {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	mark := "… " + hex.EncodeToString(sum[:4])
+	end := ledger.MaxID - len(mark)
+	for !utf8.RuneStart(name[end]) {
+		end--
+	}
+	return name[:end] + mark
 }
 
 // nftsAfter returns up to limit NFTs with ids above after, by id.

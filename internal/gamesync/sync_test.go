@@ -321,6 +321,41 @@ func TestNFTsComeAndChange(t *testing.T) {
 	})
 }
 
+// TestCollectionsThatRequestsMayName: poa knows every collection of the game by a
+// name that its API takes, and different ones stay different.
+func TestCollectionsThatRequestsMayName(t *testing.T) {
+	m := newMatch(t)
+	long := strings.Repeat("é", 150)
+	fits := long[:ledger.MaxID]
+	names := map[string]string{nft1: long + "1", nft2: long + "2", nft3: fits}
+	for id, name := range names {
+		m.exec(`DELETE FROM nfts WHERE id = $1`, id)
+		m.nft(id, id, name)
+	}
+	const blank = "00000000-0000-4000-8000-0000000000b1"
+	m.nft(blank, "Blank", "  ")
+	m.sync()
+	m.view(func(ctx context.Context, v store.View) {
+		seen := map[string]bool{}
+		for id, name := range names {
+			n, err := v.NFT(ctx, id)
+			m.check(err)
+			m.check(ledger.CheckID("collection", n.Collection))
+			if seen[n.Collection] || !strings.HasPrefix(name, strings.Split(n.Collection, "…")[0]) {
+				t.Errorf("%q is known as %q", name, n.Collection)
+			}
+			seen[n.Collection] = true
+		}
+		if !seen[fits] {
+			t.Errorf("a name that fits is none of %v", seen)
+		}
+		n, err := v.NFT(ctx, blank)
+		m.check(err)
+		m.same("a blank name", "", n.Collection)
+	})
+	m.same("changed by another look", int64(0), m.sync().NFTsChanged)
+}
+
 // A vote on an NFT that the game has just made registers it.
 func TestAVoteOnANewNFT(t *testing.T) {
 	m := newMatch(t)

@@ -24,8 +24,8 @@ const (
 
 // activityKinds are the kinds that can be filtered by.
 var activityKinds = []store.ActivityKind{
-	store.Computed, store.Withdrawn, store.Deferred, store.Failed, store.RunStarted, store.RunEnded,
-	store.Paused, store.Resumed, store.SettingsChanged, store.AccessChanged,
+	store.Computed, store.Withdrawn, store.Deferred, store.Failed, store.RunStarted, store.CancelAsked, store.RunEnded,
+	store.Paused, store.Resumed, store.SettingsChanged, store.AccessChanged, store.NFTsRegistered,
 }
 
 // ServeHTTP streams activity as server-sent events: id is an ID as text, event

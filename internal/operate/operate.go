@@ -185,8 +185,26 @@ func (s *Service) log(ctx context.Context, entry store.Activity) error {
 	return nil
 }
 
+// Register registers NFTs, or updates those that are, and returns how many
+// are new and how many were there. Each id counts once.
+func (s *Service) Register(ctx context.Context, nfts []store.NFT, who string) (created, updated int, err error) {
+	distinct := map[string]bool{}
+	for i := range nfts {
+		distinct[nfts[i].ID] = true
+	}
+	if created, err = s.Store.PutNFTs(ctx, nfts, true, s.now()); err != nil {
+		return 0, 0, fmt.Errorf("registering NFTs: %w", err)
+	}
+	updated = len(distinct) - created
+	detail := fmt.Sprintf("%d registered, %d updated", created, updated)
+	if len(distinct) == 1 {
+		detail += ": " + nfts[0].ID
+	}
+	return created, updated, s.log(ctx, store.Activity{At: s.now(), Kind: store.NFTsRegistered, Who: who, Detail: detail})
+}
+
 // Cancel asks for the end of a run, after the chunk under way, and returns the
-// run. ErrEnded, ErrUpkeep, both with the run.
+// run. Who asks first is kept. ErrEnded, ErrUpkeep, both with the run.
 func (s *Service) Cancel(ctx context.Context, number int64, who string) (store.Run, error) {
 	run, err := s.Store.Run(ctx, number)
 	switch {
@@ -199,6 +217,12 @@ func (s *Service) Cancel(ctx context.Context, number int64, who string) (store.R
 	}
 	if err := s.Store.RequestCancel(ctx, number, who); err != nil {
 		return run, fmt.Errorf("cancelling a run: %w", err)
+	}
+	if run.Cancel == "" {
+		log := store.Activity{At: s.now(), Kind: store.CancelAsked, Reason: string(run.Kind), Run: number, Who: who, Detail: "the end of the run was asked for"}
+		if err := s.log(ctx, log); err != nil {
+			return run, err
+		}
 	}
 	if run, err = s.Store.Run(ctx, number); err != nil {
 		return run, fmt.Errorf("reading a run: %w", err)

@@ -2,8 +2,11 @@ package operate_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"poa/internal/config"
 	"poa/internal/ledger"
@@ -61,8 +64,35 @@ func TestByHand(t *testing.T) {
 		return run.Number
 	}
 	manual, upkeep := start(store.ManualRun), start(store.UpkeepRun)
-	if run, err := s.Cancel(ctx, manual, "alice"); err != nil || run.Cancel != "alice" {
-		t.Errorf("cancelled %+v, %v", run, err)
+	scheduled := start(store.BatchRun)
+	for _, number := range []int64{manual, scheduled} {
+		for _, who := range []string{"alice", "bob"} { // the first to ask is kept
+			if run, err := s.Cancel(ctx, number, who); err != nil || run.Cancel != "alice" {
+				t.Errorf("cancelled %+v, %v", run, err)
+			}
+		}
+	}
+	logged := func(kind store.ActivityKind) (list []string) {
+		t.Helper()
+		entries, err := st.ListActivity(ctx, store.ActivityQuery{Kind: kind, Limit: 10})
+		must(err)
+		for _, a := range entries {
+			if a.At.IsZero() || a.NFT != 0 {
+				t.Errorf("%+v", a)
+			}
+			list = append(list, fmt.Sprintf("%s %d %s: %s", a.Reason, a.Run, a.Who, a.Detail))
+		}
+		return list
+	}
+	if diff := cmp.Diff([]string{"batch 3 alice: the end of the run was asked for", "manual 1 alice: the end of the run was asked for"}, logged(store.CancelAsked)); diff != "" {
+		t.Errorf("logged of cancelled runs (-want +got):\n%s", diff)
+	}
+	for _, nfts := range [][]store.NFT{{{ID: "c/3"}, {ID: "c/1"}, {ID: "c/3", Name: "again"}}, {{ID: "c/3", Name: "renamed"}}} {
+		_, _, err := s.Register(ctx, nfts, "key game")
+		must(err)
+	}
+	if diff := cmp.Diff([]string{" 0 key game: 0 registered, 1 updated: c/3", " 0 key game: 1 registered, 1 updated"}, logged(store.NFTsRegistered)); diff != "" {
+		t.Errorf("logged of NFTs (-want +got):\n%s", diff)
 	}
 	if _, err := s.Cancel(ctx, upkeep, "alice"); !errors.Is(err, operate.ErrUpkeep) {
 		t.Errorf("upkeep: %v", err)

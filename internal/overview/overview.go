@@ -74,7 +74,7 @@ func New(o Options) *Reader {
 // Overview is the state of all scoring.
 type Overview struct {
 	Totals
-	VotesToday   int64     // recorded since midnight UTC; those of other processes come up to a minute late
+	VotesToday   int64     // recorded since midnight UTC, without history: see samples.Reader
 	WaitingSince time.Time // of the NFT of an active collection that waits longest for its first score, zero for none
 	Distribution store.Bins
 	Top          []store.Ranked // highest scores first

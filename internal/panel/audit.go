@@ -50,6 +50,8 @@ func (p *Panel) auditSources() []auditSource {
 		{"settings", "settings and pauses", p.auditOfSetting("")},
 		{"access", "people and keys", p.auditOfActivity(store.ActivityQuery{Kind: store.AccessChanged})},
 		{"collections", "collections", p.auditOfActivity(store.ActivityQuery{Kind: store.SettingsChanged})},
+		{"registered", "NFTs registered", p.auditOfActivity(store.ActivityQuery{Kind: store.NFTsRegistered})},
+		{"cancelled", "cancelled runs", p.auditOfActivity(store.ActivityQuery{Kind: store.CancelAsked})},
 		{"manual", "batches by hand", p.auditOfRuns(store.ManualRun)},
 		{"backfill", "backfills", p.auditOfRuns(store.BackfillRun)},
 		{"nfts", "NFTs by hand", p.auditOfActivity(store.ActivityQuery{ByHand: true})},
@@ -88,7 +90,11 @@ func (p *Panel) auditOfActivity(q store.ActivityQuery) func(context.Context, int
 			for i := range list {
 				a := &list[i]
 				if !settings.Audited(a) {
-					rows = append(rows, auditRow{Number: a.Number, At: a.At, Who: a.Who, What: doneByHand(a), NFT: a.NFTID})
+					row := auditRow{Number: a.Number, At: a.At, Who: a.Who, What: doneByHand(a), NFT: a.NFTID}
+					if a.Run != 0 {
+						row.Path = runPath(a.Run)
+					}
+					rows = append(rows, row)
 				}
 				q.Before = a.Number
 			}
@@ -104,6 +110,10 @@ func (p *Panel) auditOfActivity(q store.ActivityQuery) func(context.Context, int
 // of all else the words.
 func doneByHand(a *store.Activity) string {
 	switch {
+	case a.Kind == store.CancelAsked:
+		return fmt.Sprintf("Cancelled run %d (%s).", a.Run, kindWord(store.RunKind(a.Reason)))
+	case a.Kind == store.NFTsRegistered:
+		return "NFTs: " + a.Detail + "."
 	case a.Basis != store.Exact:
 		return sentence(a.Detail)
 	case a.Kind == store.Failed:

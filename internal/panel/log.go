@@ -70,8 +70,8 @@ type logView struct {
 
 // activityKinds are the kinds of the log, in the order of the filter.
 var activityKinds = [...]store.ActivityKind{
-	store.Computed, store.Withdrawn, store.Deferred, store.Failed, store.RunStarted, store.RunEnded,
-	store.Paused, store.Resumed, store.SettingsChanged, store.AccessChanged,
+	store.Computed, store.Withdrawn, store.Deferred, store.Failed, store.RunStarted, store.CancelAsked, store.RunEnded,
+	store.Paused, store.Resumed, store.SettingsChanged, store.AccessChanged, store.NFTsRegistered,
 }
 
 // kindTone is the tone of a kind's badge.
@@ -79,13 +79,13 @@ func kindTone(k store.ActivityKind) string {
 	switch k {
 	case store.Failed:
 		return "bad"
-	case store.Paused, store.Deferred, store.Withdrawn:
+	case store.Paused, store.Deferred, store.Withdrawn, store.CancelAsked:
 		return "warn"
 	case store.RunStarted, store.RunEnded:
 		return "info"
 	case store.Resumed:
 		return "ok"
-	case store.SettingsChanged, store.AccessChanged:
+	case store.SettingsChanged, store.AccessChanged, store.NFTsRegistered:
 		return "accent"
 	}
 	return ""

@@ -97,8 +97,8 @@ func (v *overviewView) bins() string {
 }
 
 var (
-	voteNames   = map[string]string{"matchup": "matchup", "super": "super", "slider": "slider", "fire": "FIRE", "unfire": "FIRE withdrawn"}
-	voteColors  = map[string]string{"matchup": "s1", "super": "s4", "slider": "s3", "fire": "s2", "unfire": "s6"}
+	voteNames   = map[string]string{"matchup": "matchup", "super": "super", "slider": "slider", "fire": "FIRE", "unfire": "FIRE withdrawn", samples.History: "older than a day"}
+	voteColors  = map[string]string{"matchup": "s1", "super": "s4", "slider": "s3", "fire": "s2", "unfire": "s6", samples.History: "s5"}
 	reasonColor = map[string]string{
 		string(trigger.Super): "s4", string(trigger.Fire): "s2", string(trigger.Milestone): "s1", string(trigger.HighActivity): "s5",
 		store.ReasonBatch: "s3", store.ReasonManual: "s6", store.ReasonBackfill: "s6",

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"poa/internal/config"
 	"poa/internal/scheduler"
@@ -229,6 +230,33 @@ func TestAuditOfWhatIsDoneByHand(t *testing.T) {
 			if n := strings.Count(page.body, text); n != times {
 				t.Errorf("%s tells %q %d times, not %d", c.path, text, n, times)
 			}
+		}
+	}
+}
+
+// TestAuditOfRunsAndRegistrations: who cancelled a batch of the schedule and who
+// registered NFTs is told, with what it was.
+func TestAuditOfRunsAndRegistrations(t *testing.T) {
+	s := open(t)
+	alice := s.sign(store.Operator, "alice")
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	run, _, err := s.Panel.Store.StartRun(t.Context(), store.Run{
+		Kind: store.BatchRun, Window: "now", State: store.RunRunning, RequestedBy: "schedule", Plan: "{}", CreatedAt: now, LeaseUntil: now,
+	}, store.Activity{At: now, Kind: store.RunStarted})
+	must(t, err)
+	alice.post(runPath(run.Number)+"/cancel", http.StatusSeeOther)
+	_, _, err = s.Operate.Register(t.Context(), []store.NFT{{ID: "c/1"}, {ID: "new/1"}, {ID: "new/2"}}, "key game")
+	must(t, err)
+	all := alice.get("/audit", http.StatusOK)
+	for of, want := range map[string][]string{
+		"cancelled":  {">alice</td>", fmt.Sprintf(`<a href="%s">Cancelled run %d (batch).</a>`, runPath(run.Number), run.Number)},
+		"registered": {">key game</td>", "NFTs: 2 registered, 1 updated."},
+	} {
+		page := alice.get("/audit?of="+of, http.StatusOK)
+		page.holds(t, want...)
+		all.holds(t, want...)
+		if n := strings.Count(page.body, "<tr>") - 1; n != 1 {
+			t.Errorf("%d entries of %s", n, of)
 		}
 	}
 }

@@ -188,7 +188,7 @@ type Charts struct {
 	Seconds int64   `json:"seconds"` // of a bin
 	Times   []int64 `json:"times"`   // when bins begin, in seconds since 1970
 
-	Votes          []Line `json:"votes"`           // a bin, by kind
+	Votes          []Line `json:"votes"`           // a bin, by kind, as they came; History where there is any
 	Computations   []Line `json:"computations"`    // a bin, by reason, failed and deferred ones not counted
 	Backlog        []Line `json:"backlog"`         // NFTs: new, due, old; the most in a bin
 	OldestUnscored Values `json:"oldest_unscored"` // age in seconds of the vote that waits longest, the most in a bin
@@ -356,8 +356,8 @@ func (s *series) byOutcome(prefix string, expected []string) []Count {
 	return all
 }
 
-// VotesToday returns how many votes were recorded since midnight, UTC. Those of
-// other processes come up to a minute late.
+// VotesToday returns how many votes were recorded since midnight, UTC, History
+// not counted. Those of other processes come up to a minute late.
 func (r *Reader) VotesToday(ctx context.Context) (n int64, err error) {
 	s, err := r.series(ctx, Day)
 	if err != nil {
@@ -365,7 +365,9 @@ func (r *Reader) VotesToday(ctx context.Context) (n int64, err error) {
 	}
 	midnight := r.now().UTC().Truncate(24 * time.Hour)
 	for _, kind := range s.names(votes) {
-		n += s.sum(votes+kind, midnight)
+		if kind != History {
+			n += s.sum(votes+kind, midnight)
+		}
 	}
 	return n, nil
 }

@@ -18,7 +18,7 @@ import (
 
 // Names of samples. Those that end with a dot are followed by more words.
 const (
-	votes    = "votes."    // recorded, by kind
+	votes    = "votes."    // recorded, by kind; those that were history as they came, together
 	fired    = "fired."    // triggers that votes fired: rule.outcome
 	computed = "computed." // computations: reason.outcome
 	latency  = "latency."  // triggered votes by bucket of the time to their score
@@ -28,6 +28,13 @@ const (
 	backlogNew     = store.GaugePrefix + "new"
 	backlogOld     = store.GaugePrefix + "old"
 	oldestUnscored = store.GaugePrefix + "oldest_unscored" // seconds
+)
+
+// History is the kind of votes that were cast over HistoryAfter before they
+// came, as most of an import are: they tell what people did then, not now.
+const (
+	History      = "history"
+	HistoryAfter = 24 * time.Hour
 )
 
 // Outcomes of computations and of triggers.
@@ -68,13 +75,16 @@ type Options struct {
 	// Backlog counts what is owed, for the gauges: the store.
 	Backlog  func(context.Context) (store.Backlog, error)
 	OldAfter func() time.Duration // age from which a score is old: 24 hours
-	Now      func() time.Time     // time.Now
-	Log      *slog.Logger         // discarded
+	// CountsOnly leaves the backlog to others: for processes beside a service.
+	CountsOnly bool
+	Now        func() time.Time // time.Now
+	Log        *slog.Logger     // discarded
 }
 
 // Recorder counts what one process does, as an Observer of its ledger and of
-// its scheduler, and adds it to the store's samples once a minute. What cannot
-// be added is kept for the next minute. Its methods are safe for concurrent use.
+// its scheduler, and adds it to the store's samples once a minute and at its
+// end. What cannot be added is kept for the next minute. Its methods are safe
+// for concurrent use.
 type Recorder struct {
 	Options
 	cancel context.CancelFunc
@@ -133,8 +143,12 @@ func (r *Recorder) Start() {
 				timer.Stop()
 				return
 			}
-			r.look(ctx)
-			r.flush(ctx)
+			if !r.CountsOnly {
+				r.look(ctx)
+			}
+			if err := r.flush(ctx); err != nil {
+				r.Log.Warn("what happened in a minute is not in the charts yet; it is tried again", "err", err)
+			}
 		}
 	})
 }
@@ -146,18 +160,26 @@ func (r *Recorder) Stop(ctx context.Context) {
 		r.cancel()
 		r.loop.Wait()
 	}
-	r.flush(ctx)
+	if err := r.flush(ctx); err != nil {
+		r.Log.Warn("what this process did last is missing in the charts", "err", err)
+	}
 }
 
-// Answered counts a vote, with what it triggered.
+// Answered counts a vote by its arrival, with what it triggered. History has
+// waited for its score for other reasons than poa's, so it tells no latency.
 func (r *Recorder) Answered(v *ledger.Vote, a *ledger.Answer) {
 	if a.Err != nil || a.Duplicate {
 		return
 	}
-	minute := r.minute()
+	now := r.Now()
+	kind, minute := publish.KindName(v.Vote), now.Unix()/60
+	past := !v.CastAt.IsZero() && now.Sub(v.CastAt) > HistoryAfter
+	if past {
+		kind = History
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.counts[moment{minute, votes + publish.KindName(v.Vote)}]++
+	r.counts[moment{minute, votes + kind}]++
 	scored := false
 	for i := range a.Triggered {
 		t := &a.Triggered[i]
@@ -168,7 +190,7 @@ func (r *Recorder) Answered(v *ledger.Vote, a *ledger.Answer) {
 		r.counts[moment{minute, fired + string(t.Reason) + "." + outcome}]++
 		scored = scored || t.Score != nil
 	}
-	if scored {
+	if scored && !past {
 		i := 0
 		for i < len(bounds) && a.Took > bounds[i] {
 			i++
@@ -242,10 +264,10 @@ func (r *Recorder) look(ctx context.Context) {
 	}
 }
 
-// flush adds what was counted to the store. What cannot be added goes with the
-// next flush; where that was added all the same, because the connection broke
-// as it was committed, it counts twice.
-func (r *Recorder) flush(ctx context.Context) {
+// flush adds what was counted to the store. What cannot be added, which is an
+// error, goes with the next flush; where that was added all the same, because
+// the connection broke as it was committed, it counts twice.
+func (r *Recorder) flush(ctx context.Context) error {
 	r.flushing.Lock()
 	defer r.flushing.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
@@ -255,13 +277,12 @@ func (r *Recorder) flush(ctx context.Context) {
 	batch := appendSamples(nil, r.sent)
 	r.mu.Unlock()
 	if len(batch) == 0 {
-		return
+		return nil
 	}
 	err := r.Store.AddSamples(ctx, batch)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {
-		r.Log.Warn("what happened in a minute is not in the charts yet; it is tried again", "err", err)
 		for m, n := range r.sent {
 			r.counts[m] += n // no gauge is of a minute that ended before
 		}
@@ -269,6 +290,7 @@ func (r *Recorder) flush(ctx context.Context) {
 		r.flushed = r.Now()
 	}
 	r.sent = nil
+	return err
 }
 
 // pending returns what is not in the store yet, and when the store was added to

@@ -165,6 +165,61 @@ func TestProcessesAddUp(t *testing.T) {
 	})
 }
 
+// TestProcessBesideAService: a command counts as a service does, and leaves the
+// backlog to it.
+func TestProcessBesideAService(t *testing.T) {
+	inWorld(t, func(t *testing.T, d *database) {
+		command := samples.NewRecorder(samples.Options{Store: d, CountsOnly: true})
+		command.Start()
+		time.Sleep(90 * time.Second)
+		vote(command, scoring.Matchup, 2, ledger.Answer{Number: 1})
+		time.Sleep(time.Minute)
+		vote(command, scoring.Matchup, 1, ledger.Answer{Number: 1})
+		_, seen := process(t, d)
+		c := charts(t, seen, samples.Hour)
+		same(t, "while it runs", map[string]float64{"01 00:01": 2}, line(t, c.Votes, c.Times, "matchup"))
+		command.Stop(context.Background())
+		_, seen = process(t, d)
+		c = charts(t, seen, samples.Hour)
+		same(t, "after its end", map[string]float64{"01 00:01": 2, "01 00:02": 1}, line(t, c.Votes, c.Times, "matchup"))
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if !d.asked.IsZero() {
+			t.Error("a command looked at the backlog")
+		}
+	})
+}
+
+// TestHistory: votes that were cast long before they came are told apart from
+// those of today, and say nothing about how fast poa is.
+func TestHistory(t *testing.T) {
+	inWorld(t, func(t *testing.T, d *database) {
+		a, seen := process(t, d)
+		cast := func(n int, age time.Duration, took time.Duration) {
+			for range n {
+				v := ledger.Vote{Vote: scoring.Vote{Kind: scoring.Matchup, Super: true, CastAt: time.Now().Add(-age)}}
+				a.Answered(&v, &ledger.Answer{Number: 1, Took: took, Triggered: []ledger.Triggered{
+					{Decision: trigger.Decision{Reason: trigger.Super}, Score: &store.Score{}},
+				}})
+			}
+		}
+		cast(4, 24*time.Hour, time.Millisecond)
+		cast(10, 24*time.Hour+time.Microsecond, time.Minute)
+		cast(7, 2000*time.Hour, time.Minute)
+		c := charts(t, seen, samples.Hour)
+		same(t, "now", map[string]float64{"01 00:00": 4}, line(t, c.Votes, c.Times, "super"))
+		same(t, "history, as it came", map[string]float64{"01 00:00": 17}, line(t, c.Votes, c.Times, samples.History))
+		same(t, "latency", map[string]float64{"01 00:00": 0.99}, line(t, c.Latency, c.Times, "p99"))
+		if n, err := seen.VotesToday(context.Background()); n != 4 || err != nil {
+			t.Errorf("%d votes today, %v", n, err)
+		}
+		day, err := seen.LastDay(context.Background())
+		if err != nil || day.Fired[0].Total != 21 {
+			t.Errorf("%+v fired, %v: rules fire whenever a vote was cast", day.Fired, err)
+		}
+	})
+}
+
 func TestNothingIsLostWhileTheStoreFails(t *testing.T) {
 	inWorld(t, func(t *testing.T, d *database) {
 		a, seen := process(t, d)

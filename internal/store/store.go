@@ -280,11 +280,13 @@ const (
 	Failed    ActivityKind = "failed"
 
 	RunStarted      ActivityKind = "run_started"
+	CancelAsked     ActivityKind = "cancel_asked" // somebody asked for the end of a run
 	RunEnded        ActivityKind = "run_ended"
 	Paused          ActivityKind = "paused"
 	Resumed         ActivityKind = "resumed"
 	SettingsChanged ActivityKind = "settings_changed"
-	AccessChanged   ActivityKind = "access_changed" // people, their passwords and links, API keys
+	AccessChanged   ActivityKind = "access_changed"  // people, their passwords and links, API keys
+	NFTsRegistered  ActivityKind = "nfts_registered" // or updated, by a request; one entry for all of its NFTs
 )
 
 // Activity is an entry of the log of what was computed and why.

@@ -292,7 +292,7 @@
       document.body.dispatchEvent(new CustomEvent("live-" + name.replaceAll("_", "-"), { detail }));
       if (detail.kind) document.body.dispatchEvent(new CustomEvent("live", { detail }));
     };
-    for (const name of ["start", "gap", "computed", "withdrawn", "deferred", "failed", "run_started", "run_ended", "paused", "resumed", "settings_changed", "access_changed"]) source.addEventListener(name, tell(name));
+    for (const name of ["start", "gap", "computed", "withdrawn", "deferred", "failed", "run_started", "cancel_asked", "run_ended", "paused", "resumed", "settings_changed", "access_changed", "nfts_registered"]) source.addEventListener(name, tell(name));
     source.addEventListener("end", () => { close(); state("waiting"); setTimeout(() => { if (!document.hidden) open(); }, 3000); });
     source.onopen = () => state("live");
     source.onerror = () => {
