@@ -35,7 +35,11 @@ func (c *batchPlanCommand) Run(ctx context.Context, m *Main) error {
 	}
 	in := set.Current()
 	planner := scheduler.New(scheduler.Options{Store: m.service(), Settings: set.Current, Now: m.Now, Log: m.log})
-	next, err := outlook.Next(ctx, m.service(), planner, in, c.Collection, m.Now())
+	backlog, err := outlook.Backlog(ctx, m.service(), in, m.Now())
+	if err != nil {
+		return err
+	}
+	next, err := outlook.Next(ctx, m.service(), planner, in, backlog, c.Collection, m.Now())
 	if err != nil {
 		return err
 	}

@@ -179,6 +179,7 @@ type service struct {
 	dropin    *dropin.API
 	samples   *samples.Recorder
 	overview  *overview.Reader
+	backlog   *overview.Backlog
 	http      []*http.Server
 	listener  net.Listener // of the API
 	failed    chan error   // of a server that ended by itself
@@ -209,10 +210,11 @@ func (m *Main) newService(ctx context.Context) (*service, error) {
 	version := readVersion()
 	s.metrics = metrics.New(metrics.Options{Version: version.Version, Revision: version.Revision, Now: m.Now, Log: m.log})
 	oldAfter := func() time.Duration { return s.settings.Current().Batch.OldAfter }
-	s.samples = samples.NewRecorder(samples.Options{Store: s.store, OldAfter: oldAfter, Now: m.Now, Log: m.log})
 	s.stream = live.New(s.store, live.Options{Log: m.log})
+	s.backlog = overview.NewBacklog(s.store, oldAfter, s.stream.Unchanged, m.Now)
+	s.samples = samples.NewRecorder(samples.Options{Store: s.store, Backlog: s.backlog.Count, Now: m.Now, Log: m.log})
 	s.overview = overview.New(overview.Options{
-		Store: s.store, Samples: samples.NewReader(s.samples), OldAfter: oldAfter, Steered: s.stream.Steered, Now: m.Now,
+		Store: s.store, Samples: samples.NewReader(s.samples), Steered: s.stream.Steered, Unchanged: s.stream.Unchanged, Now: m.Now,
 	})
 	s.ledger = ledger.New(s.store, ledger.Options{
 		Policy: s.settings.Current().Policy, Now: m.Now, MaxCommit: m.config.Ledger.MaxCommit, MaxQueue: m.config.Ledger.MaxQueue,
@@ -259,7 +261,7 @@ func (s *service) handler(m *Main, version string) (http.Handler, error) {
 	byHand := operate.New(operate.Options{Store: s.store, Settings: s.settings.Current, Now: m.Now, Computed: s.samples.Computation})
 	v1, err := api.New(api.Options{
 		Store: s.store, Votes: s.ledger, Runs: s.scheduler, Settings: s.settings, Operate: byHand, Guard: s.guard, Stream: s.stream,
-		Version: version, Now: m.Now, Log: m.log,
+		Backlog: s.backlog.Latest, Version: version, Now: m.Now, Log: m.log,
 	})
 	if err != nil {
 		return nil, err
@@ -280,7 +282,7 @@ func (s *service) handler(m *Main, version string) (http.Handler, error) {
 		return nil, err
 	}
 	pages, err := panel.New(panel.Options{
-		Store: s.store, Votes: s.ledger, Runs: s.scheduler, Settings: s.settings, Operate: byHand, Jobs: jobs, Guard: s.guard, People: s.people, Live: s.stream, Overview: s.overview,
+		Store: s.store, Votes: s.ledger, Runs: s.scheduler, Settings: s.settings, Operate: byHand, Jobs: jobs, Guard: s.guard, People: s.people, Live: s.stream, Overview: s.overview, Backlog: s.backlog,
 		Version: version, Images: images, SampleArt: m.config.Panel.SampleArt, TryIt: m.config.Panel.TryIt, Now: m.Now, Log: m.log,
 	})
 	if err != nil {
@@ -299,7 +301,19 @@ func (s *service) handler(m *Main, version string) (http.Handler, error) {
 	} else {
 		mux.Handle("GET /metrics", api.Guarded(s.guard, access.View, m.log, s.metrics.Handler()))
 	}
-	return api.Outer(api.Problems(mux), s.guard, m.log, m.Now), nil
+	return api.Outer(acting(s.stream, api.Problems(mux)), s.guard, m.log, m.Now), nil
+}
+
+// acting tells the stream of each request that may have changed something, so
+// that whoever asked for it sees it on the next page, and not what is shared
+// while nothing happens.
+func acting(stream *live.Stream, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			defer stream.Changed()
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // profiler serves Go's profiles.

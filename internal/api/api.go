@@ -25,6 +25,7 @@ import (
 	"poa/internal/batch"
 	"poa/internal/ledger"
 	"poa/internal/operate"
+	"poa/internal/outlook"
 	"poa/internal/scheduler"
 	"poa/internal/settings"
 	"poa/internal/store"
@@ -55,10 +56,13 @@ type Options struct {
 	Operate  *operate.Service // nil: one of its own
 	Guard    *access.Guard
 	Stream   http.Handler // of live events
-	Version  string       // of the program
-	Timeout  time.Duration
-	Now      func() time.Time
-	Log      *slog.Logger
+	// Backlog tells what is owed beside a plan, as it was counted lately; nil:
+	// it is counted each time.
+	Backlog func(context.Context) (store.Backlog, error)
+	Version string // of the program
+	Timeout time.Duration
+	Now     func() time.Time
+	Log     *slog.Logger
 }
 
 type server struct {
@@ -88,6 +92,11 @@ func New(o Options) (http.Handler, error) {
 	}
 	if o.Timeout <= 0 {
 		o.Timeout = 30 * time.Second
+	}
+	if o.Backlog == nil {
+		o.Backlog = func(ctx context.Context) (store.Backlog, error) {
+			return outlook.Backlog(ctx, o.Store, o.Settings.Current(), o.Now())
+		}
 	}
 	if o.Operate == nil {
 		o.Operate = operate.New(operate.Options{Store: o.Store, Settings: o.Settings.Current, Now: o.Now})

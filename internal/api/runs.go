@@ -178,7 +178,11 @@ func asCoverage(c batch.Coverage) coverageDoc {
 
 func (s *server) getScheduler(ctx context.Context, _ *struct{}) (*out[schedulerDoc], error) {
 	in, now := s.Settings.Current(), s.now()
-	next, err := outlook.Schedule(ctx, s.Store, in, now)
+	backlog, err := outlook.Backlog(ctx, s.Store, in, now)
+	if err != nil {
+		return nil, err
+	}
+	next, err := outlook.Schedule(ctx, s.Store, in, backlog, now)
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +219,11 @@ func (s *server) getPlan(ctx context.Context, in *planIn) (*out[planDoc], error)
 	if err := s.knownCollection(ctx, collection); err != nil {
 		return nil, err
 	}
-	next, err := outlook.Next(ctx, s.Store, s.Runs, s.Settings.Current(), collection, s.now())
+	backlog, err := s.Backlog(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("counting the backlog: %w", err)
+	}
+	next, err := outlook.Next(ctx, s.Store, s.Runs, s.Settings.Current(), backlog, collection, s.now())
 	if err != nil {
 		return nil, err
 	}

@@ -104,14 +104,17 @@ func (r *run) viewing(ctx context.Context, p *process) (out []Viewing, err error
 }
 
 func (r *run) viewingOf(ctx context.Context, p *process, pages []livePage, number int, votes [][]byte) (out Viewing, err error) {
-	v, err := p.view(ctx, pages, number)
+	// People open pages when they like: these are opened evenly over the time
+	// after which most fetch their parts again, so that they do so at all times.
+	v, err := p.view(ctx, pages, number, r.ListenFor*3/2)
 	defer v.leave()
 	if err != nil {
 		return out, err
 	}
 	out.Pages = number
 	runtime.GC()
-	if out.Idle, err = p.rateOf(ctx, func() error { return pause(ctx, r.ListenFor) }); err != nil {
+	// As long as it takes for every part to be fetched again, and most twice.
+	if out.Idle, err = p.rateOf(ctx, func() error { return pause(ctx, 3*r.ListenFor) }); err != nil {
 		return out, err
 	}
 	v.taken()
@@ -144,12 +147,15 @@ type viewers struct {
 	err  error
 }
 
-// view opens pages, in turn, each for somebody else.
-func (p *process) view(ctx context.Context, pages []livePage, number int) (*viewers, error) {
+// view opens pages, in turn, each for somebody else, spread over a time.
+func (p *process) view(ctx context.Context, pages []livePage, number int, over time.Duration) (*viewers, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	v := &viewers{process: p, cancel: cancel}
 	for i := range number {
 		if err := v.open(ctx, p.people[i%len(p.people)], &pages[i%len(pages)]); err != nil {
+			return v, err
+		}
+		if err := pause(ctx, over/time.Duration(number)); err != nil {
 			return v, err
 		}
 	}

@@ -99,7 +99,11 @@ func (a *API) schedule(ctx context.Context) (schedulerConfig, error) {
 	if err := a.Store.Ping(ctx); err != nil {
 		return c, fmt.Errorf("asking the database: %w", err)
 	}
-	next, err := outlook.Schedule(ctx, a.Store, in, now)
+	backlog, err := outlook.Backlog(ctx, a.Store, in, now)
+	if err != nil {
+		return c, err
+	}
+	next, err := outlook.Schedule(ctx, a.Store, in, backlog, now)
 	if err != nil {
 		return c, err
 	}

@@ -28,7 +28,6 @@ type Result struct {
 }
 
 const (
-	attempts = 2               // times an NFT is read without locks before it is read under its lock
 	patience = 5 * time.Second // in which a contended write is repeated
 	abreast  = 2               // sets that ComputeAll computes at a time: one reads while another writes
 )
@@ -50,8 +49,9 @@ var (
 // each NFT that has a rating row, by ascending number. On an error those of the
 // NFTs that were computed before it are returned.
 //
-// Votes and opinions are read in a snapshot without locks. An NFT that got a
-// vote meanwhile is read again; at the third time under its lock.
+// Votes and opinions are read in a snapshot without locks. What came since is
+// added from the ratings' sums when they are written, so nothing that takes
+// long is read under a lock, however fast votes come.
 func Compute(ctx context.Context, st store.Store, p *publish.Policy, nfts []int64, cause publish.Cause, now func() time.Time) ([]Result, error) {
 	c := computation{store: st, policy: p, cause: cause, now: now, sizes: sparing}
 	return c.compute(ctx, nfts)
@@ -59,26 +59,12 @@ func Compute(ctx context.Context, st store.Store, p *publish.Policy, nfts []int6
 
 func (c *computation) compute(ctx context.Context, nfts []int64) ([]Result, error) {
 	c.cause.Basis = store.Exact
-	rest := slices.Sorted(slices.Values(nfts))
-	rest = slices.Compact(rest)
-	for n := 0; len(rest) > 0 && n < attempts; n++ {
-		var changed []int64
-		for set := range slices.Chunk(rest, c.sizes.read) {
-			again, err := c.optimistic(ctx, set)
-			if err != nil {
-				return c.results, err
-			}
-			changed = append(changed, again...)
-		}
-		rest = changed
-	}
-	// One at a time, so that no lock is held while another NFT is read.
-	for _, nft := range rest {
-		if err := c.locked(ctx, nft); err != nil {
+	nfts = slices.Compact(slices.Sorted(slices.Values(nfts)))
+	for set := range slices.Chunk(nfts, c.sizes.read) {
+		if err := c.set(ctx, set); err != nil {
 			return c.results, err
 		}
 	}
-	slices.SortFunc(c.results, func(a, b Result) int { return int(a.NFT - b.NFT) })
 	return c.results, nil
 }
 
@@ -116,7 +102,7 @@ func Preview(ctx context.Context, v store.View, p *publish.Policy, nft int64) (s
 	if len(standing) == 0 {
 		return store.Rating{}, scoring.Result{}, false, store.ErrNotFound
 	}
-	r, _, err := recompute(&p.Constants, &standing[0])
+	r, _, err := recompute(&p.Constants, &standing[0], nil)
 	if err != nil {
 		return r, scoring.Result{}, false, err
 	}
@@ -133,76 +119,47 @@ type computation struct {
 	results []Result
 }
 
-// optimistic reads NFTs without locks, writes those that did not change
-// meanwhile, and returns the others.
-func (c *computation) optimistic(ctx context.Context, nfts []int64) (changed []int64, err error) {
+// set reads NFTs in one snapshot and writes them.
+func (c *computation) set(ctx context.Context, nfts []int64) error {
 	var standing []store.Standing
-	err = c.store.View(ctx, func(v store.View) (err error) {
+	err := c.store.View(ctx, func(v store.View) (err error) {
 		standing, err = v.Standing(ctx, nfts)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("reading votes and opinions: %w", err)
+		return fmt.Errorf("reading votes and opinions: %w", err)
 	}
 	for part := range slices.Chunk(standing, c.sizes.write) {
-		again, err := c.write(ctx, part)
-		if err != nil {
-			return nil, err
+		if err := c.write(ctx, part); err != nil {
+			return err
 		}
-		changed = append(changed, again...)
 	}
-	return changed, nil
+	return nil
 }
 
-// write writes NFTs that did not change since they were read, and returns the
-// others.
-func (c *computation) write(ctx context.Context, standing []store.Standing) (changed []int64, err error) {
-	read := make([]int64, len(standing))
+// write writes NFTs as they were read, with what came since, in one
+// transaction.
+func (c *computation) write(ctx context.Context, standing []store.Standing) error {
+	read := make(map[int64]*store.Standing, len(standing))
+	nfts := make([]int64, len(standing))
 	for i := range standing {
-		read[i] = standing[i].NFT
+		nfts[i] = standing[i].NFT
+		read[nfts[i]] = &standing[i]
 	}
-	var results []Result
-	err = c.update(ctx, func(tx store.Tx) error {
-		changed, results = nil, nil
-		rows, err := tx.LockRatings(ctx, read)
-		if err != nil {
-			return fmt.Errorf("locking ratings: %w", err)
-		}
-		var sheet publish.Sheet
-		for i := range rows {
-			s := &standing[i]
-			if rows[i].NFT != s.NFT || rows[i].Version != s.Version {
-				changed = append(changed, s.NFT)
-				continue
-			}
-			// Marks beside the sums may have moved without a new version.
-			s.Due, s.WaitingSince, s.Score, s.Collection = rows[i].Due, rows[i].WaitingSince, rows[i].Score, rows[i].Collection
-			results = append(results, c.publish(&sheet, s))
-		}
-		return tx.Apply(ctx, sheet.Finish())
-	})
-	if err != nil {
-		return nil, err
-	}
-	c.results = append(c.results, results...)
-	return changed, nil
-}
-
-// locked reads and writes one NFT under its lock.
-func (c *computation) locked(ctx context.Context, nft int64) error {
 	var results []Result
 	err := c.update(ctx, func(tx store.Tx) error {
 		results = nil
-		if _, err := tx.LockRatings(ctx, []int64{nft}); err != nil {
-			return fmt.Errorf("locking a rating: %w", err)
-		}
-		standing, err := tx.Standing(ctx, []int64{nft})
+		rows, err := tx.LockRatings(ctx, nfts)
 		if err != nil {
-			return fmt.Errorf("reading votes and opinions: %w", err)
+			return fmt.Errorf("locking ratings: %w", err)
+		}
+		later, err := laterVotes(ctx, tx, rows, read)
+		if err != nil {
+			return fmt.Errorf("reading later votes: %w", err)
 		}
 		var sheet publish.Sheet
-		for i := range standing {
-			results = append(results, c.publish(&sheet, &standing[i]))
+		for _, row := range rows {
+			results = append(results, c.publish(&sheet, row, read[row.NFT], later[row.NFT]))
 		}
 		return tx.Apply(ctx, sheet.Finish())
 	})
@@ -210,6 +167,26 @@ func (c *computation) locked(ctx context.Context, nft int64) error {
 		c.results = append(c.results, results...)
 	}
 	return err
+}
+
+// laterVotes returns, by NFT, the votes that came since the locked rows were
+// read.
+func laterVotes(ctx context.Context, tx store.Tx, rows []store.Rating, read map[int64]*store.Standing) (map[int64][]store.LaterVote, error) {
+	var changed []store.Rating
+	for i := range rows {
+		if s := read[rows[i].NFT]; s.Version != rows[i].Version {
+			changed = append(changed, s.Rating)
+		}
+	}
+	if len(changed) == 0 {
+		return nil, nil
+	}
+	votes, err := tx.LaterVotes(ctx, changed)
+	later := make(map[int64][]store.LaterVote, len(changed))
+	for _, v := range votes {
+		later[v.NFT] = append(later[v.NFT], v)
+	}
+	return later, err
 }
 
 // update repeats a transaction that met contention.
@@ -223,42 +200,69 @@ func (c *computation) update(ctx context.Context, f func(store.Tx) error) error 
 }
 
 // publish adds the exact sums, the contributions that moved and the score of
-// one NFT to a sheet; or that its computation failed, which stops no other.
-func (c *computation) publish(sheet *publish.Sheet, s *store.Standing) Result {
+// one NFT to a sheet; or that its computation failed, which stops no other. It
+// is given the NFT's locked row, what was read of the NFT before, and the votes
+// on it that came in between.
+func (c *computation) publish(sheet *publish.Sheet, r store.Rating, read *store.Standing, later []store.LaterVote) Result {
 	now := c.now().UTC().Truncate(time.Microsecond)
-	r, opinions, err := recompute(&c.policy.Constants, s)
+	result := Result{NFT: r.NFT, ID: r.ID, Before: r.Score}
+	exact, opinions, err := recompute(&c.policy.Constants, read, later)
 	if err != nil {
 		sheet.Activity = append(sheet.Activity, store.Activity{
 			At: now, Kind: store.Failed, NFT: r.NFT, NFTID: r.ID, Reason: c.cause.Reason,
 			Reasons: map[string]int{c.cause.Reason: 1}, Priority: c.cause.Priority, Basis: store.Exact, Run: c.cause.Run, Who: c.cause.Who, Detail: err.Error(),
 		})
-		return Result{NFT: r.NFT, ID: r.ID, Before: r.Score, After: r.Score, Err: err}
+		result.After, result.Err = r.Score, err
+		return result
+	}
+	// A version beyond that of the later votes tells of another exact computation
+	// in between. Its sums are as good, and stand.
+	if r.Version == read.Version+int64(len(later)) {
+		correct(&r, &read.Rating, &exact)
+		sheet.Opinions = append(sheet.Opinions, opinions...)
 	}
 	r.Version++
-	result := Result{NFT: r.NFT, ID: r.ID, Before: r.Score}
 	result.After = c.policy.Score(sheet, &r, c.cause, now)
 	sheet.Recovered = append(sheet.Recovered, r.NFT)
 	sheet.Ratings = append(sheet.Ratings, r)
-	sheet.Opinions = append(sheet.Opinions, opinions...)
 	return result
 }
 
-// recompute returns an NFT's rating with sums from today's weights, and the
-// opinions whose contribution differs from the stored one.
-func recompute(constants *scoring.Constants, s *store.Standing) (store.Rating, []store.Opinion, error) {
+// correct changes a rating's sums by as much as those that were read are off
+// the exact ones. Sums are integers, so what later votes added stays as it is.
+func correct(r, read, exact *store.Rating) {
+	r.MatchupWeight += exact.MatchupWeight - read.MatchupWeight
+	r.Sliders += exact.Sliders - read.Sliders
+	r.SliderSum += exact.SliderSum - read.SliderSum
+	r.SliderWeight += exact.SliderWeight - read.SliderWeight
+	r.Fires += exact.Fires - read.Fires
+	r.FireWeight += exact.FireWeight - read.FireWeight
+	r.ExactMatchupWeight, r.ExactVote = exact.ExactMatchupWeight, exact.ExactVote
+}
+
+// recompute returns an NFT's rating as it was read with sums from today's
+// weights, and the opinions whose contribution differs from the stored one.
+// Opinions that later votes are about keep theirs: these votes may have replaced
+// it.
+func recompute(constants *scoring.Constants, s *store.Standing, later []store.LaterVote) (store.Rating, []store.Opinion, error) {
 	r := s.Rating
 	if r.Matchups != s.Matchups {
 		return r, nil, fmt.Errorf("NFT %q: its rating counts %d matchups and the log %d; run poa verify", r.ID, r.Matchups, s.Matchups)
 	}
+	replaced := replacedBy(later)
 	r.MatchupWeight, r.ExactMatchupWeight, r.ExactVote = s.TodaysWeights, s.TodaysWeights, r.LastVote
 	r.Sliders, r.SliderSum, r.SliderWeight, r.Fires, r.FireWeight = 0, 0, 0, 0, 0
 	var changed []store.Opinion
 	for i := range s.Opinions {
 		stored, voter := &s.Opinions[i].Opinion, &s.Opinions[i].Voter
 		o := *stored
-		o.Weight = constants.Weight(voter)
+		if !replaced[o.OpinionRef] {
+			o.Weight = constants.Weight(voter)
+			if o.Kind == scoring.Slider {
+				o.Score = constants.SliderScore(o.Value, voter.Calibration, o.Weight)
+			}
+		}
 		if o.Kind == scoring.Slider {
-			o.Score = constants.SliderScore(o.Value, voter.Calibration, o.Weight)
 			r.Sliders++
 			r.SliderSum += o.Score
 			r.SliderWeight += o.Weight
@@ -271,4 +275,21 @@ func recompute(constants *scoring.Constants, s *store.Standing) (store.Rating, [
 		}
 	}
 	return r, changed, nil
+}
+
+// replacedBy returns the opinions that votes on one NFT are about.
+func replacedBy(votes []store.LaterVote) map[store.OpinionRef]bool {
+	if len(votes) == 0 {
+		return nil
+	}
+	refs := make(map[store.OpinionRef]bool)
+	for _, v := range votes {
+		switch v.Kind {
+		case scoring.Slider, scoring.Fire:
+			refs[store.OpinionRef{NFT: v.NFT, Voter: v.Voter, Kind: v.Kind}] = true
+		case scoring.Unfire:
+			refs[store.OpinionRef{NFT: v.NFT, Voter: v.Voter, Kind: scoring.Fire}] = true
+		}
+	}
+	return refs
 }

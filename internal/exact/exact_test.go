@@ -47,7 +47,6 @@ func open(t *testing.T, n int) (store.Store, *publish.Policy) {
 // vote casts n votes of all kinds with keys under a prefix.
 func vote(t *testing.T, st store.Store, p *publish.Policy, prefix string, n int) {
 	t.Helper()
-	l := ledger.New(st, ledger.Options{Policy: p})
 	random := rand.New(rand.NewPCG(1, uint64(len(prefix))))
 	var votes []ledger.Vote
 	for i := range n {
@@ -61,6 +60,25 @@ func vote(t *testing.T, st store.Store, p *publish.Policy, prefix string, n int)
 		}
 		votes = append(votes, v)
 	}
+	cast(t, st, p, votes)
+}
+
+// drift has all voters of open rate an NFT beside n0 to n2, which moves what
+// their ratings of those are worth.
+func drift(t *testing.T, st store.Store, p *publish.Policy) {
+	t.Helper()
+	var votes []ledger.Vote
+	for i := range 5 {
+		votes = append(votes, ledger.Vote{
+			Key: fmt.Sprintf("drift%d", i), Voter: fmt.Sprintf("v%d", i), A: "n5", Vote: scoring.Vote{Kind: scoring.Slider, Value: 100},
+		})
+	}
+	cast(t, st, p, votes)
+}
+
+func cast(t *testing.T, st store.Store, p *publish.Policy, votes []ledger.Vote) {
+	t.Helper()
+	l := ledger.New(st, ledger.Options{Policy: p})
 	answers, err := l.Submit(context.Background(), votes)
 	if err != nil {
 		t.Fatal(err)
@@ -83,6 +101,23 @@ func ratings(t *testing.T, st store.Store) (rows []store.Rating) {
 				return err
 			}
 			rows = append(rows, r)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+func opinions(t *testing.T, st store.Store) (rows []store.Opinion) {
+	t.Helper()
+	err := st.View(context.Background(), func(v store.View) error {
+		for o, err := range v.AllOpinions(context.Background()) {
+			if err != nil {
+				return err
+			}
+			rows = append(rows, o)
 		}
 		return nil
 	})
@@ -222,35 +257,135 @@ func byDefinition(t *testing.T, st store.Store, p *publish.Policy) map[int64]sco
 	return want
 }
 
-// TestVoteDuringTheRead has a vote fold between the read and the write, on the
-// first read only and on every one.
-func TestVoteDuringTheRead(t *testing.T) {
-	for _, reads := range []int{1, 100} {
-		t.Run(fmt.Sprintf("first %d reads", reads), func(t *testing.T) {
+// TestVotesDuringTheRead has votes fold between the read and the write. What is
+// kept then is what a computation right before these votes leaves.
+func TestVotesDuringTheRead(t *testing.T) {
+	st, p := open(t, 300)
+	before, q := open(t, 300)
+	some := []int64{1, 2, 3}
+	cause := publish.Cause{Reason: store.ReasonBatch}
+	reads := 0
+	beside := &racing{Store: st, after: func() {
+		reads++
+		race(t, st, p)
+	}}
+	results, err := exact.Compute(context.Background(), beside, p, some, cause, time.Now)
+	if err != nil || len(results) != 3 || reads != 1 {
+		t.Fatalf("%d results from %d reads, %v", len(results), reads, err)
+	}
+	if _, err := exact.Compute(context.Background(), before, q, some, cause, time.Now); err != nil {
+		t.Fatal(err)
+	}
+	race(t, before, q)
+
+	replaced := 0
+	got, want := ratings(t, st), ratings(t, before)
+	for i := range got {
+		r, w := &got[i], &want[i]
+		if diff := cmp.Diff(w.Rating, r.Rating); diff != "" {
+			t.Errorf("NFT %s, want to got:\n%s", r.ID, diff)
+		}
+		if r.Version != w.Version || r.LastVote != w.LastVote || r.ExactVote != w.ExactVote || r.ExactMatchupWeight != w.ExactMatchupWeight {
+			t.Errorf("NFT %s: %+v, want %+v", r.ID, r, w)
+		}
+		if i >= len(some) {
+			continue
+		}
+		if r.ExactVote == r.LastVote || !r.Due.Since.IsZero() {
+			t.Errorf("NFT %s: exact through vote %d of %d, due since %v", r.ID, r.ExactVote, r.LastVote, r.Due.Since)
+		}
+		if r.Score == nil || r.Score.Basis != store.Exact || r.Score.ThroughVote != r.LastVote {
+			t.Errorf("NFT %s: published %+v, the last vote is %d", r.ID, r.Score, r.LastVote)
+		}
+	}
+	one, two := opinions(t, st), opinions(t, before)
+	for i := range one {
+		one[i].CastAt, two[i].CastAt = time.Time{}, time.Time{} // times of arrival
+		if one[i].NFT <= 3 && one[i].Vote > 300 {
+			replaced++
+		}
+	}
+	if diff := cmp.Diff(two, one); diff != "" {
+		t.Errorf("opinions, want to got:\n%s", diff)
+	}
+	if replaced == 0 {
+		t.Error("no opinion was replaced meanwhile: the votes show nothing of them")
+	}
+	check(t, st, p)
+}
+
+// race has the voters v0 and v1 play n0, n1 and n2 against each other, rate each
+// of them, and give or withdraw a FIRE.
+func race(t *testing.T, st store.Store, p *publish.Policy) {
+	t.Helper()
+	fires := map[string]bool{}
+	for _, o := range opinions(t, st) {
+		if o.Kind == scoring.Fire && o.Standing {
+			fires[fmt.Sprintf("n%d by %d", o.NFT-1, o.Voter)] = true
+		}
+	}
+	voters := map[string]int64{}
+	err := st.View(context.Background(), func(v store.View) error {
+		for row, err := range v.AllVoters(context.Background()) {
+			if err != nil {
+				return err
+			}
+			voters[row.ID] = row.Number
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var votes []ledger.Vote
+	for _, voter := range []string{"v0", "v1"} {
+		for i := range 3 {
+			nft := fmt.Sprintf("n%d", i)
+			fire := scoring.Fire
+			if fires[fmt.Sprintf("%s by %d", nft, voters[voter])] {
+				fire = scoring.Unfire
+			}
+			for _, v := range []ledger.Vote{
+				{B: fmt.Sprintf("n%d", (i+1)%3), Vote: scoring.Vote{Kind: scoring.Matchup, Outcome: scoring.WinB}},
+				{Vote: scoring.Vote{Kind: scoring.Slider, Value: float64(20 * i)}},
+				{Vote: scoring.Vote{Kind: fire}},
+			} {
+				v.Key, v.Voter, v.A = fmt.Sprintf("race%d", len(votes)), voter, nft
+				votes = append(votes, v)
+			}
+		}
+	}
+	cast(t, st, p, votes)
+}
+
+// TestTwoComputationsAtOnce has others compute the same NFTs between the read
+// and the write, with and without votes around them.
+func TestTwoComputationsAtOnce(t *testing.T) {
+	for name, meanwhile := range map[string]func(t *testing.T, st store.Store, p *publish.Policy){
+		"alone":       func(t *testing.T, st store.Store, p *publish.Policy) { compute(t, st, p) },
+		"after votes": func(t *testing.T, st store.Store, p *publish.Policy) { race(t, st, p); compute(t, st, p) },
+		"before votes": func(t *testing.T, st store.Store, p *publish.Policy) {
+			compute(t, st, p)
+			race(t, st, p)
+		},
+		"of voters who drifted": func(t *testing.T, st store.Store, p *publish.Policy) {
+			drift(t, st, p)
+			compute(t, st, p)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
 			st, p := open(t, 300)
-			n := 0
-			racing := &racing{Store: st, after: func() {
-				if n++; n <= reads {
-					vote(t, st, p, fmt.Sprintf("race%d-", n), 30)
-				}
-			}}
-			results, err := exact.Compute(context.Background(), racing, p, []int64{1, 2, 3}, publish.Cause{Reason: store.ReasonBatch}, time.Now)
+			beside := &racing{Store: st, after: func() { meanwhile(t, st, p) }}
+			results, err := exact.Compute(context.Background(), beside, p, []int64{1, 2, 3}, publish.Cause{Reason: store.ReasonBatch}, time.Now)
 			if err != nil || len(results) != 3 {
 				t.Fatalf("%d results, %v", len(results), err)
 			}
-			want := byDefinition(t, st, p)
-			for _, r := range ratings(t, st)[:3] {
-				if diff := cmp.Diff(want[r.NFT], r.Rating); diff != "" {
-					t.Errorf("NFT %s, want to got:\n%s", r.ID, diff)
-				}
-				if r.Score.ThroughVote != r.LastVote {
-					t.Errorf("NFT %s: the score is through vote %d, the last is %d", r.ID, r.Score.ThroughVote, r.LastVote)
-				}
-			}
-			if n != 2 {
-				t.Errorf("%d snapshots were read without locks, want 2", n)
-			}
 			check(t, st, p)
+			for _, r := range ratings(t, st)[:3] {
+				if r.Score.Reason != store.ReasonBatch || r.Score.ThroughVote != r.LastVote {
+					t.Errorf("NFT %s: published %+v, the last vote is %d", r.ID, r.Score, r.LastVote)
+				}
+			}
 		})
 	}
 }

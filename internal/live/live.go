@@ -13,6 +13,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"poa/internal/store"
@@ -53,7 +54,10 @@ const (
 	// be further apart than nudgeSpacing.
 	nudgeSpacing = 100 * time.Millisecond
 	readTimeout  = 30 * time.Second
-	longestWait  = 5 * time.Second // between reads that fail
+	// heardFor is how many Polls long what was read last is taken for all there
+	// is.
+	heardFor    = 4
+	longestWait = 5 * time.Second // between reads that fail
 )
 
 // Stream feeds listeners. Its methods are safe for concurrent use.
@@ -65,6 +69,7 @@ type Stream struct {
 	nudged chan struct{} // holds a token when there may be something to read
 	wake   chan struct{} // holds a token when listeners came, went or ask for a replay
 	done   chan struct{} // closed when the reader has ended; nil before Start
+	moved  atomic.Int64  // when something changed last, as far as is known here, in nanoseconds
 
 	mu       sync.Mutex // guards what follows
 	subs     map[*Subscription]struct{}
@@ -76,6 +81,7 @@ type Stream struct {
 	ring     ring
 	position store.Position // after the last event of the ring
 	steered  time.Time      // see Steered
+	heard    time.Time      // when the latest read began that told all there was
 	stats    Stats
 }
 
@@ -158,8 +164,26 @@ func (s *Stream) Stop(ctx context.Context) error {
 
 // Nudge says that there may be something to read, so that it is read before
 // Poll has passed. It costs next to nothing and may be called after every
-// commit.
-func (s *Stream) Nudge() { signal(s.nudged) }
+// commit. It is Changed, too.
+func (s *Stream) Nudge() {
+	s.Changed()
+	signal(s.nudged)
+}
+
+// Changed says that something was changed here which no entry tells of, or of
+// which the entry was not read yet.
+func (s *Stream) Changed() { s.moved.Store(time.Now().UnixNano()) }
+
+// Unchanged reports whether nothing has happened since a time: no entry was
+// read and nothing was changed here. It is false while that is not known: while
+// nobody listens or reading fails. Votes that other processes take without an
+// entry go unnoticed.
+func (s *Stream) Unchanged(since time.Time) bool {
+	s.mu.Lock()
+	follows := s.started && time.Since(s.heard) < heardFor*s.Poll
+	s.mu.Unlock()
+	return follows && since.UnixNano() > s.moved.Load()
+}
 
 // Stats returns the numbers so far.
 func (s *Stream) Stats() Stats {

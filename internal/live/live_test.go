@@ -93,6 +93,13 @@ func (s *source) StreamEnd(context.Context) (store.Position, error) {
 	return store.Position{Transaction: uint64(100 + len(s.log)/2)}, nil
 }
 
+// breaks has reading fail with an error from now on, nil for none.
+func (s *source) breaks(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = err
+}
+
 // count returns the number of reads since the last call.
 func (s *source) count() int {
 	s.mu.Lock()
@@ -215,6 +222,49 @@ func TestListenersGetWhatHappensInOrder(t *testing.T) {
 		pass(250 * time.Millisecond)
 		first.expect(t, "many at once", append([]string{"start"}, numbers(a, b)...)...)
 		second.expect(t, "one who came later", append([]string{"start"}, numbers(b)...)...)
+	})
+}
+
+func TestUnchangedIsWhileNothingHappens(t *testing.T) {
+	run(t, live.Options{}, func(t *testing.T, src *source, s *live.Stream) {
+		check := func(when string, since time.Time, want bool) {
+			t.Helper()
+			if got := s.Unchanged(since); got != want {
+				t.Errorf("%s: %v", when, got)
+			}
+		}
+		before := time.Now()
+		pass(time.Second)
+		check("while nobody listens", before, false)
+		l := listen(t, s, live.Query{})
+		pass(time.Second)
+		check("since before somebody listened", before, false)
+		at := time.Now()
+		pass(time.Minute)
+		check("while nothing happens", at, true)
+		src.add(1)
+		pass(time.Second)
+		check("after an entry", at, false)
+		at = time.Now()
+		pass(time.Second)
+		check("since the entry", at, true)
+		for what, happens := range map[string]func(){"a change here": s.Changed, "a commit here": s.Nudge} {
+			happens()
+			check("after "+what, at, false)
+			pass(time.Second)
+			at = time.Now()
+			pass(time.Second)
+			check("since "+what, at, true)
+		}
+		src.breaks(errors.New("away"))
+		pass(2 * time.Second)
+		check("while reading fails", at, false)
+		src.breaks(nil)
+		pass(10 * time.Second)
+		check("when it works again and told nothing", at, true)
+		l.Close()
+		pass(time.Second)
+		check("after the last listener", at, false)
 	})
 }
 

@@ -102,13 +102,14 @@ func (s *Stream) outcome(ctx context.Context, d *due, every time.Duration, err e
 func (s *Stream) read(ctx context.Context) (more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
+	began := time.Now()
 	s.mu.Lock()
 	started, after := s.started, s.position
 	s.mu.Unlock()
 	if !started {
 		end, err := s.source.StreamEnd(ctx)
 		if err == nil {
-			s.begin(end)
+			s.begin(end, began)
 		}
 		return false, err
 	}
@@ -120,7 +121,11 @@ func (s *Stream) read(ctx context.Context) (more bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.position = end
+	if len(list) < pageSize {
+		s.heard = began
+	}
 	if len(list) > 0 {
+		s.Changed()
 		s.ring.append(list)
 		if slices.ContainsFunc(page, steers) {
 			s.steered = time.Now()
@@ -148,11 +153,13 @@ func steers(a store.Activity) bool {
 	return false
 }
 
-// begin takes the ring into use, at a position.
-func (s *Stream) begin(at store.Position) {
+// begin takes the ring into use, at a position that began to be read at a time.
+// What happened before was not read.
+func (s *Stream) begin(at store.Position, began time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.started, s.position, s.ring = true, at, newRing(s.Buffer, at)
+	s.Changed()
+	s.started, s.heard, s.position, s.ring = true, began, at, newRing(s.Buffer, at)
 	for sub := range s.subs {
 		if sub.after == nil {
 			sub.join(s.ring.end(), s.ring.latest())

@@ -32,10 +32,11 @@ type Run struct {
 	Coverage batch.Coverage // in the mode in force
 }
 
-// Next returns the outlook on the next batch. With a collection, the items are
-// those that a run of it alone would take.
-func Next(ctx context.Context, st store.Service, p Planner, in *settings.InForce, collection *string, now time.Time) (Run, error) {
-	r, err := Schedule(ctx, st, in, now)
+// Next returns the outlook on the next batch, with a backlog that was counted
+// before. With a collection, the items are those that a run of it alone would
+// take.
+func Next(ctx context.Context, st store.Service, p Planner, in *settings.InForce, backlog store.Backlog, collection *string, now time.Time) (Run, error) {
+	r, err := Schedule(ctx, st, in, backlog, now)
 	if err != nil {
 		return Run{}, err
 	}
@@ -46,17 +47,17 @@ func Next(ctx context.Context, st store.Service, p Planner, in *settings.InForce
 	return r, nil
 }
 
-// Schedule returns the outlook without the plan.
-func Schedule(ctx context.Context, st store.Service, in *settings.InForce, now time.Time) (Run, error) {
+// Backlog counts what is owed.
+func Backlog(ctx context.Context, st store.Service, in *settings.InForce, now time.Time) (store.Backlog, error) {
 	backlog, err := st.Backlog(ctx, now.Add(-in.Batch.OldAfter), backlogLimit)
 	if err != nil {
-		return Run{}, fmt.Errorf("counting the backlog: %w", err)
+		return backlog, fmt.Errorf("counting the backlog: %w", err)
 	}
-	return ScheduleOf(ctx, st, in, backlog, now)
+	return backlog, nil
 }
 
-// ScheduleOf is Schedule with a backlog that was counted before.
-func ScheduleOf(ctx context.Context, st store.Service, in *settings.InForce, backlog store.Backlog, now time.Time) (Run, error) {
+// Schedule is Next without the plan.
+func Schedule(ctx context.Context, st store.Service, in *settings.InForce, backlog store.Backlog, now time.Time) (Run, error) {
 	r := Run{Backlog: backlog}
 	runs, err := st.Runs(ctx, store.BatchRun, 0, 1)
 	if err != nil {

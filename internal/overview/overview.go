@@ -14,36 +14,35 @@ import (
 )
 
 const (
-	// totalsEvery and backlogEvery are how long what was read is shared: the
-	// first as long as open pages wait before they ask again, so that many that
-	// do not ask together have it read as often as one.
-	totalsEvery  = 3 * time.Second
-	backlogEvery = 5 * time.Second
+	// totalsEvery is how long what was read is shared: as long as open pages
+	// wait before they ask again, so that many that do not ask together have it
+	// read as often as one.
+	totalsEvery = 3 * time.Second
 	// listed is how many NFTs each list has.
 	listed = 12
-	// oldCounted is up to how many old scores are counted.
-	oldCounted = 100_000
 )
 
 // Options of a Reader. A zero field means its default.
 type Options struct {
-	Store    store.Service        // required
-	Samples  *samples.Reader      // required
-	OldAfter func() time.Duration // age from which a score is old: 24 hours
+	Store   store.Service   // required
+	Samples *samples.Reader // required
 	// Steered tells when it was last heard that collections may have been changed
 	// elsewhere, which are then read anew: never.
 	Steered func() time.Time
-	Now     func() time.Time // time.Now
+	// Unchanged tells whether nothing has happened since a time, as far as is
+	// known, so that what was read then is shared for longer: never.
+	Unchanged func(since time.Time) bool
+	Now       func() time.Time // time.Now
 }
 
 // Reader reads what the panel's first pages show: once in three seconds at
-// the most however many look, and never while nobody does. Do not change what it
+// the most however many look, less often while nothing happens, and never while
+// nobody looks. Do not change what it
 // returns. Its methods are safe for concurrent use.
 type Reader struct {
 	Options
 	collections *snapshot.Snapshot[[]store.Collection]
 	lists       *snapshot.Snapshot[lists]
-	backlog     *snapshot.Snapshot[store.Backlog]
 	changed     atomic.Int64 // when somebody last changed a collection here, in microseconds
 }
 
@@ -57,21 +56,18 @@ type lists struct {
 
 // New returns a reader.
 func New(o Options) *Reader {
-	if o.OldAfter == nil {
-		o.OldAfter = func() time.Duration { return 24 * time.Hour }
-	}
 	if o.Steered == nil {
 		o.Steered = func() time.Time { return time.Time{} }
+	}
+	if o.Unchanged == nil {
+		o.Unchanged = func(time.Time) bool { return false }
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	r := &Reader{Options: o}
-	r.collections = snapshot.New(totalsEvery, o.Now, r.readCollections)
-	r.lists = snapshot.New(totalsEvery, o.Now, r.readLists)
-	r.backlog = snapshot.New(backlogEvery, o.Now, func(ctx context.Context) (store.Backlog, error) {
-		return o.Store.Backlog(ctx, o.Now().Add(-r.OldAfter()), oldCounted)
-	})
+	r.collections = snapshot.New(totalsEvery, o.Now, r.readCollections).Quietly(o.Unchanged)
+	r.lists = snapshot.New(totalsEvery, o.Now, r.readLists).Quietly(o.Unchanged)
 	return r
 }
 
@@ -159,10 +155,6 @@ func (r *Reader) Collections(ctx context.Context) ([]store.Collection, error) {
 
 // Changed has collections read anew, which somebody has changed.
 func (r *Reader) Changed() { r.changed.Store(r.Now().UnixMicro()) }
-
-// Backlog returns what is owed, up to five seconds old. Old scores are counted
-// up to 100,000.
-func (r *Reader) Backlog(ctx context.Context) (store.Backlog, error) { return r.backlog.Get(ctx) }
 
 func (r *Reader) readCollections(ctx context.Context) (all []store.Collection, err error) {
 	err = r.Store.View(ctx, func(v store.View) error {

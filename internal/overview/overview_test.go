@@ -117,10 +117,6 @@ func TestOverview(t *testing.T) {
 		if err != nil || len(all) != 2 || overview.TotalsOf(all...) != o.Totals || overview.TotalsOf(all[0]).NFTs != 5 {
 			t.Errorf("collections %+v, %v", all, err)
 		}
-		b, err := w.Backlog(context.Background())
-		if err != nil || b.New != 2 || !b.OldestNew.Equal(waits) {
-			t.Errorf("backlog %+v, %v", b, err)
-		}
 		time.Sleep(24 * time.Hour)
 		if o := w.overview(); o.VotesToday != 0 {
 			t.Errorf("%d votes on the next day", o.VotesToday)

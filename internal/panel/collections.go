@@ -28,7 +28,7 @@ const (
 )
 
 func (p *Panel) collectionsRoutes() []route {
-	c := collectionPages{p, newShared(3*time.Second, p.clock, p.readCollection)}
+	c := collectionPages{p, newShared(3*time.Second, p.clock, p.readCollection).quietly(p.Live.Unchanged)}
 	return []route{
 		{"GET", "/collections", access.View, c.list},
 		{"GET", "/collections/{$}", access.View, c.one},
@@ -40,7 +40,8 @@ func (p *Panel) collectionsRoutes() []route {
 }
 
 // collectionPages are the pages of collections. What one shows besides its
-// totals is read once in three seconds for all who look.
+// totals is read once in three seconds for all who look, and less often while
+// nothing happens.
 type collectionPages struct {
 	*Panel
 	ones *shared[string, collectionRead]

@@ -35,6 +35,7 @@ type site struct {
 	t       *testing.T
 	service *servicetest.Service
 	votes   int
+	pass    func(time.Duration) // moves the clock, where the test has one: see followed
 }
 
 // work works off all steps of all runs.
@@ -70,7 +71,8 @@ func open(t *testing.T) *site {
 	recorder := samples.NewRecorder(samples.Options{Store: st, OldAfter: old, Now: time.Now, Log: log})
 	s.Panel, err = newPanel(Options{
 		Store: st, Votes: parts.Ledger, Runs: parts.Scheduler, Settings: set, Operate: operate.New(operate.Options{Store: st, Settings: set.Current}), Guard: guard, People: known, Live: stream,
-		Overview: overview.New(overview.Options{Store: st, Samples: samples.NewReader(recorder), OldAfter: old, Now: time.Now}),
+		Overview: overview.New(overview.Options{Store: st, Samples: samples.NewReader(recorder), Unchanged: stream.Unchanged, Now: func() time.Time { return s.clock() }}),
+		Backlog:  overview.NewBacklog(st, old, stream.Unchanged, func() time.Time { return s.clock() }),
 		Version:  "test", TryIt: true, Log: log,
 		Jobs: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "jobs at", r.URL.Path) }),
 	})

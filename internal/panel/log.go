@@ -217,17 +217,14 @@ func (l *logPages) read(ctx context.Context, f logFilter) (r logRead, err error)
 	if r.Entries, r.Next, err = l.Store.SearchActivity(ctx, s); err != nil {
 		return r, fmt.Errorf("reading the log: %w", err)
 	}
-	err = l.Store.View(ctx, func(v store.View) error {
-		collections, err := v.Collections(ctx)
-		for _, c := range collections {
-			if c.Name != "" {
-				r.Names = append(r.Names, c.Name)
-			}
-		}
-		return err
-	})
+	collections, err := l.Overview.Collections(ctx)
 	if err != nil {
 		return r, fmt.Errorf("reading the collections: %w", err)
+	}
+	for _, c := range collections {
+		if c.Name != "" {
+			r.Names = append(r.Names, c.Name)
+		}
 	}
 	return r, nil
 }

@@ -30,9 +30,9 @@ const (
 
 func (p *Panel) nftRoutes() []route {
 	n := nftPages{Panel: p}
-	n.read = newShared(time.Second, p.clock, n.readNFT)
-	n.history = newShared(time.Second, p.clock, n.readHistory)
-	n.next = snapshot.New(5*time.Second, p.clock, n.readNext)
+	n.read = newShared(time.Second, p.clock, n.readNFT).quietly(p.Live.Unchanged)
+	n.history = newShared(time.Second, p.clock, n.readHistory).quietly(p.Live.Unchanged)
+	n.next = snapshot.New(5*time.Second, p.clock, n.readNext).Quietly(p.Live.Unchanged)
 	return []route{
 		{"GET", "/nfts/{$}", access.View, n.show},
 		{"GET", "/nfts/{id}", access.View, n.show},
@@ -42,7 +42,7 @@ func (p *Panel) nftRoutes() []route {
 }
 
 // nftPages are the pages of single NFTs. What they show is read once a second
-// for all who look at the same.
+// for all who look at the same, and less often while nothing happens.
 type nftPages struct {
 	*Panel
 	read    *shared[nftKey, *nftRead]
@@ -114,12 +114,12 @@ type nextBatch struct {
 }
 
 func (n *nftPages) readNext(ctx context.Context) (b nextBatch, err error) {
-	backlog, err := n.Overview.Backlog(ctx)
+	backlog, err := n.Backlog.Latest(ctx)
 	if err != nil {
-		return b, fmt.Errorf("reading the backlog: %w", err)
+		return b, err
 	}
 	in := n.Settings.Current()
-	if b.Run, err = outlook.ScheduleOf(ctx, n.Store, in, backlog, n.now()); err != nil {
+	if b.Run, err = outlook.Schedule(ctx, n.Store, in, backlog, n.now()); err != nil {
 		return b, err
 	}
 	if b.Items, err = n.Runs.Plan(ctx, in.Batch, nil); err != nil {

@@ -39,7 +39,8 @@ type Options struct {
 	People   *people.Service
 	Live     *live.Stream
 	Overview *overview.Reader // with the samples that charts show
-	Version  string           // of the program
+	Backlog  *overview.Backlog
+	Version  string // of the program
 	// Images says from where pictures may come, besides this server.
 	Images imagehost.Hosts
 	// SampleArt serves the pictures of a generated game's NFTs.

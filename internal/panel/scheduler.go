@@ -42,7 +42,8 @@ const (
 
 // schedulerPages are the pages of the scheduler. What the first one shows is
 // read once in two seconds for all who look at it, which is how long the page
-// waits between computations, and anew after what is shown at once.
+// waits between computations, less often while nothing happens, and anew after
+// what is shown at once.
 type schedulerPages struct {
 	*Panel
 	latest *snapshot.Snapshot[*schedulerRead]
@@ -52,8 +53,8 @@ type schedulerPages struct {
 
 func (p *Panel) schedulerRoutes() []route {
 	s := &schedulerPages{Panel: p}
-	s.latest = snapshot.New(2*time.Second, p.clock, s.read)
-	s.runs = newShared(time.Second, p.clock, s.readRun)
+	s.latest = snapshot.New(2*time.Second, p.clock, s.read).Quietly(p.Live.Unchanged)
+	s.runs = newShared(time.Second, p.clock, s.readRun).quietly(p.Live.Unchanged)
 	return []route{
 		{"GET", "/scheduler", access.View, s.show},
 		{"GET", "/scheduler/run", access.View, s.preview},
@@ -180,11 +181,11 @@ func (s *schedulerPages) read(ctx context.Context) (*schedulerRead, error) {
 	in, now := s.Settings.Current(), s.now()
 	r := &schedulerRead{}
 	var err error
-	backlog, err := s.Overview.Backlog(ctx)
+	backlog, err := s.Backlog.Latest(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("counting the backlog: %w", err)
+		return nil, err
 	}
-	if r.Run, err = outlook.ScheduleOf(ctx, s.Store, in, backlog, now); err != nil {
+	if r.Run, err = outlook.Schedule(ctx, s.Store, in, backlog, now); err != nil {
 		return nil, err
 	}
 	if r.Items, err = s.Panel.Runs.Plan(ctx, in.Batch, nil); err != nil {

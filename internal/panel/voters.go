@@ -20,7 +20,7 @@ import (
 const votersPage = 50
 
 func (p *Panel) votersRoutes() []route {
-	pages := voterPages{p, newShared(time.Second, p.clock, p.readVoters), newShared(3*time.Second, p.clock, p.readVoter)}
+	pages := voterPages{p, newShared(time.Second, p.clock, p.readVoters), newShared(5*time.Second, p.clock, p.readVoter).quietly(p.Live.Unchanged)}
 	return []route{
 		{"GET", "/voters", access.View, pages.list},
 		{"GET", "/voters/{$}", access.View, pages.one},
@@ -29,7 +29,8 @@ func (p *Panel) votersRoutes() []route {
 }
 
 // voterPages are the pages of voters. The lists are read once a second, and a
-// voter once in three seconds, for all who look at the same.
+// voter once in five seconds, which is how long its page waits between
+// computations, for all who look at the same.
 type voterPages struct {
 	*Panel
 	lists *shared[voterFilter, []store.Voter]

@@ -55,7 +55,7 @@ const (
 	maxBelieved  = 10_000
 	// extendEvery is how often a session's end is moved, and touchEvery how
 	// often it is written who was seen.
-	extendEvery = 5 * time.Minute
+	extendEvery = 30 * time.Minute
 	touchEvery  = 5 * time.Minute
 	// expireAtOnce is how many ended sessions and links go in one statement.
 	expireAtOnce = 1000

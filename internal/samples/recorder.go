@@ -64,7 +64,9 @@ type Database interface {
 
 // Options of a Recorder. A zero field means its default.
 type Options struct {
-	Store    Database             // required
+	Store Database // required
+	// Backlog counts what is owed, for the gauges: the store.
+	Backlog  func(context.Context) (store.Backlog, error)
 	OldAfter func() time.Duration // age from which a score is old: 24 hours
 	Now      func() time.Time     // time.Now
 	Log      *slog.Logger         // discarded
@@ -108,6 +110,11 @@ func NewRecorder(o Options) *Recorder {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Backlog == nil {
+		o.Backlog = func(ctx context.Context) (store.Backlog, error) {
+			return o.Store.Backlog(ctx, o.Now().Add(-o.OldAfter()), oldCounted)
+		}
 	}
 	return &Recorder{Options: o, counts: map[moment]int64{}}
 }
@@ -216,7 +223,7 @@ func (r *Recorder) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
 	now := r.Now()
-	b, err := r.Store.Backlog(ctx, now.Add(-r.OldAfter()), oldCounted)
+	b, err := r.Backlog(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			r.Log.Warn("the backlog of a minute is not in the charts", "err", err)

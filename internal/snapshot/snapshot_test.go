@@ -118,3 +118,49 @@ func TestCallersLeave(t *testing.T) {
 		all.Wait()
 	})
 }
+
+func TestQuietValuesAreSharedForLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c counter
+		moved := time.Now()
+		s := snapshot.New(2*time.Second, time.Now, c.read).Quietly(func(since time.Time) bool { return since.After(moved) })
+		get := func(when string, want int) {
+			t.Helper()
+			if got, err := s.Get(t.Context()); got != want || err != nil {
+				t.Errorf("%s: %d, %v, want %d", when, got, err, want)
+			}
+		}
+		get("at first", 1) // as something happened
+		time.Sleep(2 * time.Second)
+		get("after what happened as it was read", 2)
+		time.Sleep(12 * time.Second)
+		get("while nothing happens", 2)
+		moved = time.Now()
+		get("after something happened", 3)
+		get("right after that", 3)
+		time.Sleep(15 * time.Second)
+		get("after long", 4)
+		c.fail = errors.New("broken")
+		time.Sleep(15 * time.Second)
+		if _, err := s.Get(t.Context()); err == nil {
+			t.Error("no error")
+		}
+		c.fail = nil
+		time.Sleep(2 * time.Second)
+		get("after an error", 6)
+	})
+}
+
+func TestWhoAsksForANewerValueWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c counter
+		s := snapshot.New(5*time.Second, time.Now, c.read).Behind(time.Minute)
+		first, _ := s.Get(t.Context())
+		time.Sleep(10 * time.Second)
+		newer, _ := s.After(t.Context(), time.Now().Add(-time.Second))
+		latest, _ := s.Get(t.Context())
+		if first != 1 || newer != 2 || latest != 2 {
+			t.Errorf("read as %d, %d, %d", first, newer, latest)
+		}
+	})
+}

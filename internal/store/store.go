@@ -121,8 +121,10 @@ type Tx interface {
 	// Numbers reserves n vote numbers, ascending, greater than any number of a
 	// committed vote that shares a locked row.
 	Numbers(ctx context.Context, n int) ([]int64, error)
-	// Standing is View.Standing inside the transaction.
-	Standing(ctx context.Context, nfts []int64) ([]Standing, error)
+	// LaterVotes returns, for ratings as they were read before, the votes that
+	// were folded into them since: one entry for each vote on the NFT, on either
+	// side, above the rating's LastVote. The rows must be locked by now.
+	LaterVotes(ctx context.Context, read []Rating) ([]LaterVote, error)
 	// Apply writes the changes. No slice may name a row twice.
 	Apply(ctx context.Context, c *Changes) error
 }
@@ -213,6 +215,12 @@ type Opinion struct {
 	OpinionRef
 	scoring.Opinion
 	Vote int64 // number of the vote that set it
+}
+
+// LaterVote is a vote on an NFT, on one of its sides, as LaterVotes finds it.
+type LaterVote struct {
+	NFT, Voter int64
+	Kind       scoring.Kind
 }
 
 // Basis says what a score was computed from.

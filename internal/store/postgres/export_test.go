@@ -7,6 +7,7 @@ const (
 	LockByID       = lockRatingsByID
 	LockByNumber   = lockRatings
 	LockVotersByID = lockVoters
+	LaterVotes     = laterVotes
 	PageSize       = pageSize
 )
 

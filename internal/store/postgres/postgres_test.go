@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -163,7 +164,7 @@ func TestPlansOfEmptyTablesStayLookups(t *testing.T) {
 				if _, err := tx.VotesByKey(t.Context(), nil); err != nil {
 					return err
 				}
-				_, err := tx.Standing(t.Context(), nil)
+				_, err := tx.LaterVotes(t.Context(), nil)
 				return err
 			}))
 			nfts, voters := names("nft", many), names("voter", many)
@@ -216,6 +217,26 @@ func TestRowsAreLockedInOrder(t *testing.T) {
 		}
 		if strings.Contains(plan, "Seq Scan") {
 			t.Errorf("%s are not looked up:\n%s", name, plan)
+		}
+	}
+}
+
+// What came after an NFT was read is a range of an index, on either side,
+// however many votes are before it: it is read under the NFT's lock.
+func TestLaterVotesAreIndexRanges(t *testing.T) {
+	g := newGame(t, 500, 500)
+	must(t, g.commit(t.Context(), 5000, g.nfts, g.voters, keyed("v")))
+	conn := connect(t, g.url)
+	for _, analyzed := range []bool{false, true} {
+		if analyzed {
+			_, err := conn.Exec(t.Context(), "ANALYZE")
+			must(t, err)
+		}
+		plan := explain(t, conn, postgres.SettingsUpdate, postgres.LaterVotes, []int64{1, 2}, []int64{4990, 4000})
+		for _, side := range []string{"a", "b"} {
+			if !regexp.MustCompile(`Bitmap Index Scan on votes_` + side + ` .*\n *Index Cond: .*nft_` + side + ` = .*number > `).MatchString(plan) {
+				t.Errorf("votes on side %s (analysed: %v) are no index range:\n%s", side, analyzed, plan)
+			}
 		}
 	}
 }

@@ -366,6 +366,46 @@ func (q *Queries) KnownVoters(ctx context.Context, ids []string) ([]string, erro
 	return items, nil
 }
 
+const laterVotes = `-- name: LaterVotes :many
+SELECT x.nft::bigint AS nft, v.voter, v.kind
+FROM (SELECT unnest($1::bigint[]) AS nft, unnest($2::bigint[]) AS after) x JOIN votes v ON v.nft_a = x.nft AND v.number > x.after
+UNION ALL
+SELECT x.nft::bigint, v.voter, v.kind
+FROM (SELECT unnest($1::bigint[]) AS nft, unnest($2::bigint[]) AS after) x JOIN votes v ON v.nft_b = x.nft AND v.number > x.after
+`
+
+type LaterVotesParams struct {
+	NFTs  []int64
+	After []int64
+}
+
+type LaterVotesRow struct {
+	NFT   int64
+	Voter int64
+	Kind  int16
+}
+
+// The votes on each NFT, on either side, above a number of its own.
+func (q *Queries) LaterVotes(ctx context.Context, arg LaterVotesParams) ([]LaterVotesRow, error) {
+	rows, err := q.db.Query(ctx, laterVotes, arg.NFTs, arg.After)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []LaterVotesRow
+	for rows.Next() {
+		var i LaterVotesRow
+		if err := rows.Scan(&i.NFT, &i.Voter, &i.Kind); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const lockRatings = `-- name: LockRatings :many
 SELECT r.nft, r.collection, r.mean, r.sigma, r.votes, r.wins, r.losses, r.ties, r.matchups, r.skips, r.slider_votes, r.fire_votes, r.matchup_weight, r.sliders, r.slider_sum, r.slider_weight, r.fires, r.fire_weight, r.recent, r.version, r.last_vote, r.exact_matchup_weight, r.exact_vote, r.due_since, r.due_reason, r.due_priority, r.waiting_since, r.waiting_votes, n.id FROM ratings r JOIN nfts n ON n.number = r.nft
 WHERE r.nft = ANY($1::bigint[]) ORDER BY r.nft FOR NO KEY UPDATE OF r

@@ -582,13 +582,13 @@ SELECT w.number
 FROM (
     SELECT n.number, n.id, n.collection FROM nfts n
     WHERE n.id >= $1 AND n.id < $2 AND n.id > $3 ORDER BY n.id LIMIT $4::integer
-) w JOIN collections c ON c.number = w.collection
-LEFT JOIN LATERAL (SELECT true AS scored FROM scores s WHERE s.nft = w.number LIMIT 1) s ON true
-LEFT JOIN LATERAL (
-    SELECT r.waiting_since IS NOT NULL AS ready, r.due_since IS NOT NULL AS due FROM ratings r WHERE r.nft = w.number LIMIT 1
-) r ON true
-WHERE ($5::boolean OR c.name = $6::text)
-    AND CASE $7::text WHEN 'scored' THEN s.scored WHEN 'ready' THEN r.ready WHEN 'due' THEN r.due ELSE true END
+) w
+WHERE ($5::boolean OR w.collection = (SELECT c.number FROM collections c WHERE c.name = $6::text))
+    AND CASE $7::text
+        WHEN 'scored' THEN EXISTS (SELECT FROM scores s WHERE s.nft = w.number OFFSET 0)
+        WHEN 'ready' THEN EXISTS (SELECT FROM ratings r WHERE r.collection = w.collection AND r.nft = w.number AND r.waiting_since IS NOT NULL OFFSET 0)
+        WHEN 'due' THEN EXISTS (SELECT FROM ratings r WHERE r.collection = w.collection AND r.nft = w.number AND r.due_since IS NOT NULL OFFSET 0)
+        ELSE true END
 ORDER BY w.id LIMIT $8::integer
 `
 
@@ -604,7 +604,8 @@ type FindByIDParams struct {
 }
 
 // Of the next depth NFTs whose id begins with prefix, those with the status and
-// collection asked for.
+// collection asked for. OFFSET 0 has each looked up in its index: otherwise all
+// scored, ready or due NFTs there are may be read for a page.
 func (q *Queries) FindByID(ctx context.Context, arg FindByIDParams) ([]int64, error) {
 	rows, err := q.db.Query(ctx, findByID,
 		arg.Prefix,
@@ -642,13 +643,13 @@ FROM (
             > (GREATEST(lower(left($1::text, 100)) COLLATE "C", lower(left($2::text, 100))), $3::bigint)
         AND lower(left(n.name, 100)) COLLATE "C" < lower(left($1::text, 100)) || chr(1114111)
     ORDER BY place, n.number LIMIT $4::integer
-) w JOIN collections c ON c.number = w.collection
-LEFT JOIN LATERAL (SELECT true AS scored FROM scores s WHERE s.nft = w.number LIMIT 1) s ON true
-LEFT JOIN LATERAL (
-    SELECT r.waiting_since IS NOT NULL AS ready, r.due_since IS NOT NULL AS due FROM ratings r WHERE r.nft = w.number LIMIT 1
-) r ON true
-WHERE ($5::boolean OR c.name = $6::text)
-    AND CASE $7::text WHEN 'scored' THEN s.scored WHEN 'ready' THEN r.ready WHEN 'due' THEN r.due ELSE true END
+) w
+WHERE ($5::boolean OR w.collection = (SELECT c.number FROM collections c WHERE c.name = $6::text))
+    AND CASE $7::text
+        WHEN 'scored' THEN EXISTS (SELECT FROM scores s WHERE s.nft = w.number OFFSET 0)
+        WHEN 'ready' THEN EXISTS (SELECT FROM ratings r WHERE r.collection = w.collection AND r.nft = w.number AND r.waiting_since IS NOT NULL OFFSET 0)
+        WHEN 'due' THEN EXISTS (SELECT FROM ratings r WHERE r.collection = w.collection AND r.nft = w.number AND r.due_since IS NOT NULL OFFSET 0)
+        ELSE true END
     AND starts_with(lower(w.name), lower($1::text)) AND NOT starts_with(w.id, $1::text)
 ORDER BY w.place, w.number LIMIT $8::integer
 `

@@ -123,9 +123,19 @@ func (t tx) Numbers(ctx context.Context, n int) ([]int64, error) {
 	return numbers, nil
 }
 
-// Standing reads what exact computations need.
-func (t tx) Standing(ctx context.Context, nfts []int64) ([]store.Standing, error) {
-	return t.standing(ctx, nfts)
+// LaterVotes reads in a statement of its own, so it sees what was committed
+// before the locks were granted.
+func (t tx) LaterVotes(ctx context.Context, read []store.Rating) ([]store.LaterVote, error) {
+	rows, err := t.q.LaterVotes(ctx, LaterVotesParams{
+		NFTs:  column(read, func(r *store.Rating) int64 { return r.NFT }),
+		After: column(read, func(r *store.Rating) int64 { return r.LastVote }),
+	})
+	if err != nil {
+		return nil, t.failure(ctx, "reading later votes", err)
+	}
+	return convert(rows, func(v *LaterVotesRow) store.LaterVote {
+		return store.LaterVote{NFT: v.NFT, Voter: v.Voter, Kind: scoring.Kind(v.Kind)}
+	}), nil
 }
 
 // Apply gathers one statement for each table that changes.

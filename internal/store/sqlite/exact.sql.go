@@ -9,6 +9,43 @@ import (
 	"context"
 )
 
+const laterVotes = `-- name: laterVotes :many
+SELECT v.nft_a AS nft, v.voter, v.kind
+FROM json_each(?1) k CROSS JOIN votes v ON v.nft_a = k.value ->> 0 AND v.number > k.value ->> 1
+UNION ALL
+SELECT v.nft_b, v.voter, v.kind
+FROM json_each(?1) k CROSS JOIN votes v ON v.nft_b = k.value ->> 0 AND v.number > k.value ->> 1
+`
+
+type laterVotesRow struct {
+	Nft   int64
+	Voter int64
+	Kind  int64
+}
+
+func (q *Queries) laterVotes(ctx context.Context, jsonEach interface{}) ([]laterVotesRow, error) {
+	rows, err := q.db.QueryContext(ctx, laterVotes, jsonEach)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []laterVotesRow
+	for rows.Next() {
+		var i laterVotesRow
+		if err := rows.Scan(&i.Nft, &i.Voter, &i.Kind); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const matchupsAgainst = `-- name: matchupsAgainst :many
 SELECT CAST(v.nft_b AS INTEGER) AS nft, count(*) AS matchups, CAST(sum(w.weight) AS INTEGER) AS weight
 FROM votes v CROSS JOIN voters w ON w.number = v.voter

@@ -79,6 +79,21 @@ func jsonRefs(refs []store.OpinionRef) string {
 	return string(append(b, ']'))
 }
 
+// jsonRead is jsonStrings for ratings as they were read: [[nft, last vote], …].
+func jsonRead(read []store.Rating) string {
+	b := make([]byte, 1, 2+20*len(read))
+	b[0] = '['
+	for i := range read {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(append(b, '['), read[i].NFT, 10)
+		b = strconv.AppendInt(append(b, ','), read[i].LastVote, 10)
+		b = append(b, ']')
+	}
+	return string(append(b, ']'))
+}
+
 // packRecent and unpackRecent keep the latest vote times in one column.
 func packRecent(r trigger.Recent) []byte {
 	b := make([]byte, 0, 8*trigger.RecentKept)

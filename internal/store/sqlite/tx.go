@@ -107,13 +107,16 @@ func (t *tx) Opinions(ctx context.Context, refs []store.OpinionRef) (opinions []
 	return slices.CompactFunc(opinions, func(a, b store.Opinion) bool { return a.OpinionRef == b.OpinionRef }), err
 }
 
-// Standing returns what exact computations read.
-func (t *tx) Standing(ctx context.Context, nfts []int64) (out []store.Standing, err error) {
-	err = t.do(ctx, "reading standings", func(ctx context.Context) error {
-		out, err = standings(ctx, t.q, nfts)
+// LaterVotes returns the votes folded into ratings since they were read.
+func (t *tx) LaterVotes(ctx context.Context, read []store.Rating) (votes []store.LaterVote, err error) {
+	err = t.do(ctx, "reading later votes", func(ctx context.Context) error {
+		found, err := t.q.laterVotes(ctx, jsonRead(read))
+		for _, v := range found {
+			votes = append(votes, store.LaterVote{NFT: v.Nft, Voter: v.Voter, Kind: scoring.Kind(v.Kind)})
+		}
 		return err
 	})
-	return out, err
+	return votes, err
 }
 
 // Numbers reserves vote numbers: those that follow the last vote's.

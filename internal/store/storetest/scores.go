@@ -193,22 +193,15 @@ func testStanding(t *testing.T, open opener) {
 	}
 	read := func(g game, nfts ...int64) []store.Standing {
 		g.t.Helper()
-		var inView, inTx []store.Standing
+		var all []store.Standing
 		g.view(func(ctx context.Context, v store.View) (err error) {
-			inView, err = v.Standing(ctx, nfts)
+			all, err = v.Standing(ctx, nfts)
 			return err
 		})
-		g.update(func(ctx context.Context, tx store.Tx) (err error) {
-			inTx, err = tx.Standing(ctx, nfts)
-			return err
-		})
-		for _, all := range [][]store.Standing{inView, inTx} {
-			for _, s := range all {
-				slices.SortFunc(s.Opinions, func(a, b store.StandingOpinion) int { return compareOpinions(a.Opinion, b.Opinion) })
-			}
+		for _, s := range all {
+			slices.SortFunc(s.Opinions, func(a, b store.StandingOpinion) int { return compareOpinions(a.Opinion, b.Opinion) })
 		}
-		same(g.t, "inside a transaction", inView, inTx)
-		return inView
+		return all
 	}
 	want := func(g game, matchups []int64, weights []float64) []store.Standing {
 		var all []store.Standing
@@ -256,22 +249,57 @@ func testStanding(t *testing.T, open opener) {
 		same(t, "Standing", all[1:2], read(g, g.nfts[1].NFT))
 		same(t, "of an NFT without rating", nil, read(g, 1<<40))
 	})
+}
 
-	t.Run("sees its own transaction", func(t *testing.T) {
-		g := play(t, 3)
-		n, v := g.nfts, g.voters
-		g.update(func(ctx context.Context, tx store.Tx) error {
-			c := &store.Changes{Votes: []store.Vote{matchup("m5", v[2], n[2], n[3], scoring.Tie)}}
-			if err := lockAndApply(ctx, tx, c); err != nil {
+// testLaterVotes checks what an exact computation learns of the votes that came
+// after it had read.
+func testLaterVotes(t *testing.T, open opener) {
+	f := open.prepared(t)
+	n := f.rated("c", "n1", "n2", "n3")
+	v := f.voters("v1", "v2")
+	votes := []store.Vote{
+		matchup("m1", v[0], n[0], n[1], scoring.WinA),
+		sliderVote("s1", v[0], n[0], 30),
+		matchup("m2", v[1], n[1], n[0], scoring.Neither),
+		fireVote("f1", v[1], n[0]),
+		fireVote("u1", v[1], n[0]),
+		matchup("m3", v[0], n[2], n[1], scoring.Tie),
+	}
+	votes[4].Kind = scoring.Unfire
+	c := &store.Changes{Votes: votes}
+	f.apply(c)
+	later := func(after ...int64) (found []store.LaterVote) {
+		read := make([]store.Rating, len(after))
+		var nfts []int64
+		for i := range after {
+			read[i].NFT, read[i].LastVote = n[i].NFT, after[i]
+			nfts = append(nfts, n[i].NFT)
+		}
+		f.update(func(ctx context.Context, tx store.Tx) (err error) {
+			if _, err := tx.LockRatings(ctx, nfts); err != nil {
 				return err
 			}
-			standing, err := tx.Standing(ctx, []int64{n[3].NFT})
-			if err == nil && (len(standing) != 1 || standing[0].Matchups != 1 || standing[0].TodaysWeights != scoring.ToSum(0.7)) {
-				t.Errorf("Standing = %+v", standing)
-			}
+			found, err = tx.LaterVotes(ctx, read)
 			return err
 		})
-	})
+		slices.SortFunc(found, func(a, b store.LaterVote) int {
+			return cmp.Or(cmp.Compare(a.NFT, b.NFT), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Voter, b.Voter))
+		})
+		return found
+	}
+	entry := func(nft, voter int, kind scoring.Kind) store.LaterVote {
+		return store.LaterVote{NFT: n[nft].NFT, Voter: v[voter].Number, Kind: kind}
+	}
+	number := func(i int) int64 { return c.Votes[i].Number }
+	same(t, "all of one NFT", []store.LaterVote{
+		entry(0, 0, scoring.Matchup), entry(0, 1, scoring.Matchup), entry(0, 0, scoring.Slider), entry(0, 1, scoring.Fire), entry(0, 1, scoring.Unfire),
+	}, later(0))
+	same(t, "those after a vote", []store.LaterVote{entry(0, 1, scoring.Fire), entry(0, 1, scoring.Unfire)}, later(number(2)))
+	same(t, "each NFT after a vote of its own", []store.LaterVote{
+		entry(0, 1, scoring.Unfire), entry(1, 0, scoring.Matchup), entry(1, 1, scoring.Matchup), entry(2, 0, scoring.Matchup),
+	}, later(number(3), number(0), 0))
+	same(t, "none", nil, later(number(4), number(5)))
+	same(t, "of no NFT", nil, later())
 }
 
 func compareOpinions(a, b store.Opinion) int {

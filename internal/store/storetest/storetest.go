@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Scores", testScores},
 		{"Counters", testCounters},
 		{"Standing", testStanding},
+		{"LaterVotes", testLaterVotes},
 		{"Transactions", testTransactions},
 		{"Snapshots", testSnapshots},
 		{"Streams", testStreams},

@@ -350,9 +350,9 @@ func testVotes(t *testing.T, open opener) {
 			if err != nil {
 				return err
 			}
-			standing, err := tx.Standing(ctx, nil)
-			if len(votes)+len(opinions)+len(standing) != 0 {
-				t.Errorf("found %v, %v, %v", votes, opinions, standing)
+			later, err := tx.LaterVotes(ctx, nil)
+			if len(votes)+len(opinions)+len(later) != 0 {
+				t.Errorf("found %v, %v, %v", votes, opinions, later)
 			}
 			return err
 		})

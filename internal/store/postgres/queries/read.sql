@@ -48,6 +48,14 @@ FROM (
 ) x JOIN voters w ON w.number = x.voter
 GROUP BY x.nft;
 
+-- name: LaterVotes :many
+-- The votes on each NFT, on either side, above a number of its own.
+SELECT x.nft::bigint AS nft, v.voter, v.kind
+FROM (SELECT unnest(@nfts::bigint[]) AS nft, unnest(@after::bigint[]) AS after) x JOIN votes v ON v.nft_a = x.nft AND v.number > x.after
+UNION ALL
+SELECT x.nft::bigint, v.voter, v.kind
+FROM (SELECT unnest(@nfts::bigint[]) AS nft, unnest(@after::bigint[]) AS after) x JOIN votes v ON v.nft_b = x.nft AND v.number > x.after;
+
 -- name: StandingOpinions :many
 SELECT sqlc.embed(o), v.reliability, v.judged, v.votes, v.slider_n, v.slider_mean, v.slider_m2
 FROM opinions o JOIN voters v ON v.number = o.voter

@@ -270,18 +270,19 @@ ORDER BY x.nft LIMIT @up_to::integer;
 
 -- name: FindByID :many
 -- Of the next depth NFTs whose id begins with prefix, those with the status and
--- collection asked for.
+-- collection asked for. OFFSET 0 has each looked up in its index: otherwise all
+-- scored, ready or due NFTs there are may be read for a page.
 SELECT w.number
 FROM (
     SELECT n.number, n.id, n.collection FROM nfts n
     WHERE n.id >= @prefix AND n.id < @prefix_end AND n.id > @after ORDER BY n.id LIMIT @depth::integer
-) w JOIN collections c ON c.number = w.collection
-LEFT JOIN LATERAL (SELECT true AS scored FROM scores s WHERE s.nft = w.number LIMIT 1) s ON true
-LEFT JOIN LATERAL (
-    SELECT r.waiting_since IS NOT NULL AS ready, r.due_since IS NOT NULL AS due FROM ratings r WHERE r.nft = w.number LIMIT 1
-) r ON true
-WHERE (@all_collections::boolean OR c.name = @collection::text)
-    AND CASE @status::text WHEN 'scored' THEN s.scored WHEN 'ready' THEN r.ready WHEN 'due' THEN r.due ELSE true END
+) w
+WHERE (@all_collections::boolean OR w.collection = (SELECT c.number FROM collections c WHERE c.name = @collection::text))
+    AND CASE @status::text
+        WHEN 'scored' THEN EXISTS (SELECT FROM scores s WHERE s.nft = w.number OFFSET 0)
+        WHEN 'ready' THEN EXISTS (SELECT FROM ratings r WHERE r.collection = w.collection AND r.nft = w.number AND r.waiting_since IS NOT NULL OFFSET 0)
+        WHEN 'due' THEN EXISTS (SELECT FROM ratings r WHERE r.collection = w.collection AND r.nft = w.number AND r.due_since IS NOT NULL OFFSET 0)
+        ELSE true END
 ORDER BY w.id LIMIT @up_to::integer;
 
 -- name: FindByName :many
@@ -293,13 +294,13 @@ FROM (
             > (GREATEST(lower(left(@prefix::text, 100)) COLLATE "C", lower(left(@after_name::text, 100))), @after::bigint)
         AND lower(left(n.name, 100)) COLLATE "C" < lower(left(@prefix::text, 100)) || chr(1114111)
     ORDER BY place, n.number LIMIT @depth::integer
-) w JOIN collections c ON c.number = w.collection
-LEFT JOIN LATERAL (SELECT true AS scored FROM scores s WHERE s.nft = w.number LIMIT 1) s ON true
-LEFT JOIN LATERAL (
-    SELECT r.waiting_since IS NOT NULL AS ready, r.due_since IS NOT NULL AS due FROM ratings r WHERE r.nft = w.number LIMIT 1
-) r ON true
-WHERE (@all_collections::boolean OR c.name = @collection::text)
-    AND CASE @status::text WHEN 'scored' THEN s.scored WHEN 'ready' THEN r.ready WHEN 'due' THEN r.due ELSE true END
+) w
+WHERE (@all_collections::boolean OR w.collection = (SELECT c.number FROM collections c WHERE c.name = @collection::text))
+    AND CASE @status::text
+        WHEN 'scored' THEN EXISTS (SELECT FROM scores s WHERE s.nft = w.number OFFSET 0)
+        WHEN 'ready' THEN EXISTS (SELECT FROM ratings r WHERE r.collection = w.collection AND r.nft = w.number AND r.waiting_since IS NOT NULL OFFSET 0)
+        WHEN 'due' THEN EXISTS (SELECT FROM ratings r WHERE r.collection = w.collection AND r.nft = w.number AND r.due_since IS NOT NULL OFFSET 0)
+        ELSE true END
     AND starts_with(lower(w.name), lower(@prefix::text)) AND NOT starts_with(w.id, @prefix::text)
 ORDER BY w.place, w.number LIMIT @up_to::integer;
 
