@@ -83,8 +83,10 @@ type Service interface {
 	VotesOf(ctx context.Context, nft, voter int64, before int64, limit int) ([]Vote, error)
 
 	// PutSettings stores the values of settings (JSON) with their audit entries,
-	// each From what it replaces, and logs the activity, in one transaction.
-	PutSettings(ctx context.Context, changes []SettingChange, log Activity) error
+	// each From what it replaces, and logs the activity, in one transaction. It
+	// is ErrChanged, and nothing is stored, where the version of the settings is
+	// not asOf, unless that is AnyVersion.
+	PutSettings(ctx context.Context, asOf int64, changes []SettingChange, log Activity) error
 	// SettingsVersion returns a number that every change of a setting raises.
 	SettingsVersion(ctx context.Context) (int64, error)
 	// Ping checks that the database answers and takes writes.
@@ -92,6 +94,9 @@ type Service interface {
 	// Health reads the database's own signs of strain.
 	Health(ctx context.Context) (Health, error)
 }
+
+// AnyVersion has PutSettings store whatever was stored before.
+const AnyVersion = -1
 
 // Before are the times before which the rows of each log are deleted; nothing
 // is before the zero Time. Runs count from their end: those that run stay.

@@ -483,12 +483,15 @@ func (s *Store) trim(ctx context.Context, doing string, f func(*Queries) ([]int6
 }
 
 // PutSettings stores settings with their audit entries and logs the activity.
-func (s *Store) PutSettings(ctx context.Context, changes []store.SettingChange, log store.Activity) error {
+func (s *Store) PutSettings(ctx context.Context, asOf int64, changes []store.SettingChange, log store.Activity) error {
 	columns, err := activityColumns([]store.Activity{log})
 	if err != nil {
 		return err
 	}
 	return s.update(ctx, func(l *link) error {
+		if err := l.lockSettings(ctx, asOf); err != nil {
+			return err
+		}
 		return errors.Join(l.putSettings(ctx, changes...), l.q.InsertActivity(ctx, columns))
 	})
 }

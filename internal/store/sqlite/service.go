@@ -414,8 +414,15 @@ func (s *Store) Trim(ctx context.Context, before store.Before, limit int) (done 
 }
 
 // PutSettings stores settings with their audit entries and logs the activity.
-func (s *Store) PutSettings(ctx context.Context, changes []store.SettingChange, log store.Activity) error {
+func (s *Store) PutSettings(ctx context.Context, asOf int64, changes []store.SettingChange, log store.Activity) error {
 	return doing("storing settings", s.write(ctx, func(q *Queries) error {
+		version, err := q.settingsVersion(ctx)
+		if err != nil {
+			return err
+		}
+		if asOf != store.AnyVersion && asOf != version {
+			return store.ErrChanged
+		}
 		for i := range changes {
 			if err := changeSetting(ctx, q, &changes[i]); err != nil {
 				return fmt.Errorf("setting %q: %w", changes[i].Name, err)
