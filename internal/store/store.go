@@ -188,8 +188,9 @@ type Voter struct {
 	Number int64
 	ID     string
 	scoring.Voter
-	Allowance trigger.Allowance
-	LastVote  int64 // number of the latest vote folded in, 0 for none
+	Allowance  trigger.Allowance
+	LastVote   int64       // number of the latest vote folded in, 0 for none
+	KeptWeight scoring.Sum // which exact computations add up; stores write it of the Voter, and AllVoters alone reads it
 }
 
 // Vote is a row of the log. Matchups have A and B; all others only A.
