@@ -118,7 +118,7 @@ type Wanted struct {
 
 // Candidates are the NFTs a batch may take, each list in its order of claim.
 type Candidates struct {
-	Due       []Candidate // retries that are due, then by priority and age
+	Due       []Candidate // by priority and age, retries among them; then retries that owe nothing else
 	ByVotes   []Candidate
 	ByWaiting []Candidate
 	Old       []Candidate
@@ -136,7 +136,8 @@ type Candidate struct {
 	Tries        int       // failed ones before
 }
 
-// Backlog are numbers of NFTs. An NFT that is due may also be new or old.
+// Backlog are numbers of NFTs. An NFT that is due may also be new or old. Due
+// are also those that failed and are to be tried again, now or later.
 type Backlog struct {
 	Due, New, Old int64
 	OldestDue     time.Time // zero where none is
