@@ -252,7 +252,7 @@ func (m *Main) newService(ctx context.Context) (*service, error) {
 			return nil, errors.Join(err, s.ledger.Close(ctx))
 		}
 	}
-	s.ready = readiness{store: s.store, jobs: s.queue.Present, now: m.Now}
+	s.ready = readiness{store: s.store, jobs: s.queue.Present, leftOut: s.settings.LeftOut, now: m.Now}
 	handler, err := s.handler(m, version.Version)
 	if err != nil {
 		return nil, errors.Join(err, s.ledger.Close(ctx))
@@ -448,6 +448,7 @@ func (s *service) stop() error {
 type readiness struct {
 	store    store.Service
 	jobs     func(context.Context) (bool, error) // whether the job queue has its table
+	leftOut  func() []config.Problem             // stored settings that do not fit here
 	now      func() time.Time
 	draining atomic.Bool
 
@@ -468,10 +469,15 @@ func (r *readiness) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		w.Header().Set("Retry-After", "1")
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
+	var warnings []string
+	for _, p := range r.leftOut() {
+		warnings = append(warnings, "the stored "+p.Setting+" does not fit and is left out")
+	}
 	_ = json.NewEncoder(w).Encode(struct { // the client may have gone
-		Ready  bool   `json:"ready"`
-		Reason string `json:"reason,omitempty"`
-	}{reason == "", reason})
+		Ready    bool     `json:"ready"`
+		Reason   string   `json:"reason,omitempty"`
+		Warnings []string `json:"warnings,omitempty"`
+	}{reason == "", reason, warnings})
 }
 
 // look looks at the database, at most every readyFor however many ask.

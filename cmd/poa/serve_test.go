@@ -210,6 +210,34 @@ func TestOneProcessServesAFile(t *testing.T) {
 	serve(t, database).stop()
 }
 
+// TestServeBesideStoredSettingsThatDoNotFit starts a service where a setting is
+// stored that its own file does not admit.
+func TestServeBesideStoredSettingsThatDoNotFit(t *testing.T) {
+	onBoth(t, func(t *testing.T, database string) {
+		poa(t, database, "migrate")
+		operator := newKey(t, database, "operator")
+		s := serve(t, database)
+		s.want(200, "PATCH", "/api/v1/settings", operator, `{"values":{"batch.cap":"30m"},"why":"long runs"}`)
+		s.stop()
+		file := filepath.Join(t.TempDir(), "poa.yaml")
+		if err := os.WriteFile(file, []byte("batch: {every: 10m}"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s = serve(t, database, "--config", file)
+		if body := s.want(200, "GET", "/readyz", "", ""); !strings.Contains(body, `"warnings":["the stored batch.cap does not fit and is left out"]`) {
+			t.Errorf("/readyz answers %s", body)
+		}
+		s.want(200, "POST", "/api/v1/triggers/pause", operator, `{"reason":"a bot"}`)
+		if body := s.want(200, "GET", "/api/v1/settings", operator, ""); !strings.Contains(body, `"left_out":"must not be above every (10m0s), is 30m0s"`) {
+			t.Errorf("the settings do not say what is left out: %s", body)
+		}
+		s.stop()
+		if !strings.Contains(s.Log(), "A STORED SETTING DOES NOT FIT") {
+			t.Errorf("nothing is said of it:\n%s", s.Log())
+		}
+	})
+}
+
 // execute runs a statement on a database, beside what serves it.
 func execute(t *testing.T, database, statement string) {
 	t.Helper()

@@ -23,6 +23,7 @@ type settingDoc struct {
 	Source      string `json:"source" doc:"Where the value comes from"`
 	Explanation string `json:"explanation"`
 	Fixed       string `json:"fixed,omitempty" doc:"Why it cannot be changed at run time; absent where it can"`
+	LeftOut     string `json:"left_out,omitempty" doc:"Why the stored value is not in force in this process; absent where it is, and where none is stored"`
 }
 
 // asSetting shows a setting as config does, without secrets.
@@ -39,6 +40,11 @@ func (s *server) asSetting(v config.Value) (settingDoc, error) {
 	d.Value, d.Default = shown.Value, shown.Default
 	if err := s.Settings.Changeable(v.Name); err != nil {
 		d.Fixed = err.Error()
+	}
+	for _, p := range s.Settings.LeftOut() {
+		if p.Setting == v.Name {
+			d.LeftOut = p.Message
+		}
 	}
 	return d, nil
 }

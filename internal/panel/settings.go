@@ -110,6 +110,9 @@ func (p *Panel) showSettings(w http.ResponseWriter, r *http.Request) error {
 // with them by name.
 func (p *Panel) renderSettings(w http.ResponseWriter, r *http.Request, status int, texts, problems map[string]string) error {
 	v := settingsView{Edit: operates(r.Context()), Problem: problems[""]}
+	if out := p.Settings.LeftOut(); v.Problem == "" && len(out) > 0 {
+		v.Problem = plural(len(out), "stored setting") + " not in force in this process, because of others: see below. Change one of them so that they fit"
+	}
 	values := p.Settings.List()
 	for _, g := range settingGroups {
 		group := settingGroup{ID: "g-" + strings.ReplaceAll(g.section, ".", "-"), Title: g.title, Section: g.section, Text: sectionText(g.section), When: g.when}
@@ -128,6 +131,11 @@ func (p *Panel) settingRow(v config.Value, short string, texts, problems map[str
 	row := settingRow{Value: v, Short: short, Field: v.Text(), Error: problems[v.Name]}
 	if text, ok := texts[v.Name]; ok {
 		row.Field = text
+	}
+	for _, q := range p.Settings.LeftOut() {
+		if q.Setting == v.Name && row.Error == "" {
+			row.Error = "the stored value is left out: " + q.Message
+		}
 	}
 	if err := p.Settings.Changeable(v.Name); err != nil {
 		row.Fixed = err.Error()

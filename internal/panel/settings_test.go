@@ -73,6 +73,23 @@ func TestSettingSetElsewhere(t *testing.T) {
 	}
 }
 
+// TestSettingLeftOutIsShown opens the settings of a process whose variables do
+// not admit what is stored.
+func TestSettingLeftOutIsShown(t *testing.T) {
+	s := open(t)
+	must(t, s.Settings.Change(t.Context(), settings.Change{Values: map[string]json.RawMessage{"batch.cap": json.RawMessage(`"30m"`)}, Who: "alice", Why: "long runs"}))
+	alice := s.sign(store.Operator, "alice")
+	alice.get("/settings", http.StatusOK).lacks(t, "left out", `role="alert"`)
+	var err error
+	s.Panel.Settings, err = settings.Open(t.Context(), s.Store.(store.Service), settings.Options{
+		Load: func(stored map[string]string) (*config.Config, error) {
+			return config.Load(config.Options{Stored: stored, Env: []string{"POA_BATCH_EVERY=10m"}})
+		}, Who: "test",
+	})
+	must(t, err)
+	alice.get("/settings", http.StatusOK).holds(t, "1 stored setting not in force in this process", "The stored value is left out: must not be above every (10m0s), is 30m0s.", `name="s.batch.cap" value="45s"`)
+}
+
 func TestSettingsAreChanged(t *testing.T) {
 	s := open(t)
 	alice := s.sign(store.Operator, "alice")

@@ -23,6 +23,9 @@ import (
 // pollEvery is how soon a change made in another process is noticed.
 const pollEvery = time.Second
 
+// unread is the warning where the settings cannot be read anew.
+const unread = "the settings could not be read; those before stay in force"
+
 // Options of a Service.
 type Options struct {
 	// Load reads all layers of the settings, with the stored ones (JSON by name)
@@ -50,6 +53,7 @@ type state struct {
 	InForce
 	config  *config.Config
 	version int64
+	leftOut []config.Problem // by name
 }
 
 // Subject is what can be paused.
@@ -126,7 +130,7 @@ func (s *Service) Start() {
 				return
 			}
 			if err := s.follow(ctx); err != nil && ctx.Err() == nil {
-				s.Log.Warn("the stored settings could not be read; those before stay in force", "err", err)
+				s.Log.Warn(unread, "err", err)
 			}
 		}
 	})
@@ -154,6 +158,10 @@ func (s *Service) OnChange(f func(*InForce)) {
 // List returns every setting with its value and where that comes from.
 func (s *Service) List() []config.Value { return s.current.Load().config.Values }
 
+// LeftOut returns, by name, the stored settings that are not in force in this
+// process because they do not fit the others here, each with the reason.
+func (s *Service) LeftOut() []config.Problem { return s.current.Load().leftOut }
+
 // follow reloads when something was stored, or a pause has run out.
 func (s *Service) follow(ctx context.Context) error {
 	version, err := s.store.SettingsVersion(ctx)
@@ -169,50 +177,58 @@ func (s *Service) follow(ctx context.Context) error {
 	return s.reload(ctx)
 }
 
-// reload reads everything anew and tells the listeners. It must not run
+// reload reads everything anew and tells the listeners. Where the settings
+// cannot be read the pauses are in force all the same. It must not run
 // concurrently with itself.
 func (s *Service) reload(ctx context.Context) error {
-	// The version before the values: a change in between is noticed next time.
-	version, err := s.store.SettingsVersion(ctx)
-	if err != nil {
-		return fmt.Errorf("reading the version of the settings: %w", err)
-	}
-	stored, pauses, err := s.stored(ctx)
+	version, stored, pauses, err := s.stored(ctx)
 	if err != nil {
 		return err
 	}
-	c, err := s.load(stored)
+	next, err := s.configured(ctx, stored)
 	if err != nil {
+		if now := s.current.Load(); now != nil { // its version is kept, so that follow tries again
+			s.putInForce(*now, pauses)
+		}
 		return err
 	}
-	constants := c.Scoring.Constants()
-	scoringVersion, err := s.store.Prepare(ctx, constants, s.Who, s.Now())
-	if err != nil {
-		return err
-	}
-	marked, err := s.marked(ctx, stored, c.Batch.AgingVotes)
-	if err != nil {
-		return err
-	}
-	next := &state{config: c, version: version, InForce: InForce{
-		Batch: c.Batch, Upkeep: c.Upkeep, Batches: pauses[Batches], Triggers: pauses[Triggers],
-		Policy: &publish.Policy{
-			Constants: constants, Version: scoringVersion, Rules: c.Trigger,
-			TriggersPaused: pauses[Triggers].On(s.Now()), AgingVotes: c.Batch.AgingVotes, AgingMarked: marked,
-		},
-	}}
-	s.current.Store(next)
-	for _, f := range s.listeners {
-		f(&next.InForce)
-	}
+	next.version = version
+	s.putInForce(*next, pauses)
 	return nil
 }
 
-// load makes the configuration of stored settings.
-func (s *Service) load(stored map[string]string) (*config.Config, error) {
-	stored = maps.Clone(stored)
-	delete(stored, agingMarked)
-	return s.Load(stored)
+// configured makes what is in force of stored settings, but for the pauses.
+func (s *Service) configured(ctx context.Context, stored map[string]string) (*state, error) {
+	c, leftOut, err := s.fitting(stored)
+	if err != nil {
+		return nil, err
+	}
+	s.warn(leftOut)
+	constants := c.Scoring.Constants()
+	version, err := s.store.Prepare(ctx, constants, s.Who, s.Now())
+	if err != nil {
+		return nil, err
+	}
+	marked, err := s.marked(ctx, stored, c.Batch.AgingVotes)
+	if err != nil {
+		return nil, err
+	}
+	return &state{config: c, leftOut: leftOut, InForce: InForce{
+		Batch: c.Batch, Upkeep: c.Upkeep,
+		Policy: &publish.Policy{Constants: constants, Version: version, Rules: c.Trigger, AgingVotes: c.Batch.AgingVotes, AgingMarked: marked},
+	}}, nil
+}
+
+// putInForce puts a state in force with pauses.
+func (s *Service) putInForce(next state, pauses map[Subject]Pause) {
+	next.Batches, next.Triggers = pauses[Batches], pauses[Triggers]
+	policy := *next.Policy
+	policy.TriggersPaused = next.Triggers.On(s.Now())
+	next.Policy = &policy
+	s.current.Store(&next)
+	for _, f := range s.listeners {
+		f(&next.InForce)
+	}
 }
 
 // marked returns the most that batch.aging_votes ever was on this database, and
@@ -233,21 +249,27 @@ func (s *Service) marked(ctx context.Context, stored map[string]string, now int6
 		Name: agingMarked, To: strconv.FormatInt(now, 10), Who: s.Who, Why: "the most that batch.aging_votes was", At: s.now(),
 	}
 	log := store.Activity{At: change.At, Kind: store.SettingsChanged, Who: s.Who, Detail: "scores are recomputed when old from " + change.To + " votes"}
-	if err := s.store.PutSettings(ctx, []store.SettingChange{change}, log); err != nil {
+	if err := s.store.PutSettings(ctx, store.AnyVersion, []store.SettingChange{change}, log); err != nil {
 		return 0, fmt.Errorf("storing %s: %w", agingMarked, err)
 	}
 	return now, nil
 }
 
-// stored returns the stored settings, and the pauses among them.
-func (s *Service) stored(ctx context.Context) (map[string]string, map[Subject]Pause, error) {
+// stored returns the version of the stored settings, these, and the pauses among
+// them.
+func (s *Service) stored(ctx context.Context) (int64, map[string]string, map[Subject]Pause, error) {
+	// The version before the values: a change in between is noticed next time.
+	version, err := s.store.SettingsVersion(ctx)
+	if err != nil {
+		return 0, nil, nil, fmt.Errorf("reading the version of the settings: %w", err)
+	}
 	var all map[string]string
-	err := s.store.View(ctx, func(v store.View) (err error) {
+	err = s.store.View(ctx, func(v store.View) (err error) {
 		all, err = v.Settings(ctx)
 		return err
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading the stored settings: %w", err)
+		return 0, nil, nil, fmt.Errorf("reading the stored settings: %w", err)
 	}
 	pauses := map[Subject]Pause{}
 	for name, value := range all {
@@ -258,11 +280,11 @@ func (s *Service) stored(ctx context.Context) (map[string]string, map[Subject]Pa
 		delete(all, name)
 		var p Pause
 		if err := json.Unmarshal([]byte(value), &p); err != nil {
-			return nil, nil, fmt.Errorf("reading the stored pause of %s: %w", subject, err)
+			return 0, nil, nil, fmt.Errorf("reading the stored pause of %s: %w", subject, err)
 		}
 		pauses[Subject(subject)] = p
 	}
-	return all, pauses, nil
+	return version, all, pauses, nil
 }
 
 // RunTime reports whether a setting is one of those that can be changed at run
@@ -289,35 +311,56 @@ func (s *Service) Changeable(name string) error {
 	return nil
 }
 
+// changeAttempts is how often a change is checked anew because another process
+// stored one in between.
+const changeAttempts = 10
+
 // Change checks, stores and audits new values and puts them in force here;
 // other processes follow within seconds. Its error is a *Refused that names
 // every problem, or that of the store.
 func (s *Service) Change(ctx context.Context, c Change) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for range changeAttempts {
+		version, err := s.checked(ctx, c)
+		if err != nil {
+			return err
+		}
+		names := slices.Sorted(maps.Keys(c.Values))
+		changes := make([]store.SettingChange, len(names))
+		for i, name := range names {
+			changes[i] = store.SettingChange{Name: name, To: string(c.Values[name]), Who: c.Who, Why: c.Why, At: s.now()}
+		}
+		err = s.put(ctx, version, store.SettingsChanged, changed+strings.Join(names, ", ")+": "+c.Why, c.Who, changes...)
+		if err == nil {
+			return s.reload(ctx)
+		}
+		if !errors.Is(err, store.ErrChanged) {
+			return err
+		}
+	}
+	return fmt.Errorf("storing settings: %w: others were stored each time meanwhile", store.ErrContention)
+}
+
+// checked checks a change, and returns the version of the stored settings that
+// it was checked with.
+func (s *Service) checked(ctx context.Context, c Change) (int64, error) {
 	var refused Refused
 	if strings.TrimSpace(c.Why) == "" {
 		refused.add("why", "must say why the settings are changed")
 	}
-	if err := s.check(ctx, c.Values, &refused); err != nil {
-		return err
+	version, err := s.check(ctx, c.Values, &refused)
+	if err == nil && len(refused.Problems) > 0 {
+		err = &refused
 	}
-	if len(refused.Problems) > 0 {
-		return &refused
-	}
-	names := slices.Sorted(maps.Keys(c.Values))
-	changes := make([]store.SettingChange, len(names))
-	for i, name := range names {
-		changes[i] = store.SettingChange{Name: name, To: string(c.Values[name]), Who: c.Who, Why: c.Why, At: s.now()}
-	}
-	return s.put(ctx, store.SettingsChanged, changed+strings.Join(names, ", ")+": "+c.Why, c.Who, changes...)
+	return version, err
 }
 
 // Check checks new values as Change does, and changes nothing. Its error is that
 // of Change.
 func (s *Service) Check(ctx context.Context, values map[string]json.RawMessage) error {
 	var refused Refused
-	if err := s.check(ctx, values, &refused); err != nil {
+	if _, err := s.check(ctx, values, &refused); err != nil {
 		return err
 	}
 	if len(refused.Problems) > 0 {
@@ -326,32 +369,25 @@ func (s *Service) Check(ctx context.Context, values map[string]json.RawMessage) 
 	return nil
 }
 
-// check adds to refused what is wrong with new values.
-func (s *Service) check(ctx context.Context, values map[string]json.RawMessage, refused *Refused) error {
+// check adds to refused what is wrong with new values, and returns the version
+// of the stored settings that they were put beside.
+func (s *Service) check(ctx context.Context, values map[string]json.RawMessage, refused *Refused) (int64, error) {
 	if len(values) == 0 {
 		refused.add("values", "must name at least one setting")
 	}
-	stored, _, err := s.stored(ctx)
+	version, stored, _, err := s.stored(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if err := s.Changeable(name); err != nil {
 			refused.add(name, err.Error())
-			continue
 		}
-		stored[name] = string(values[name])
 	}
-	if len(refused.Problems) > 0 {
-		return nil
+	if len(refused.Problems) == 0 {
+		refused.Problems, err = s.misfit(stored, values)
 	}
-	_, err = s.load(stored)
-	var problems *config.Error
-	if errors.As(err, &problems) {
-		refused.Problems = problems.Problems
-		return nil
-	}
-	return err
+	return version, err
 }
 
 // Pause pauses a subject, or replaces its pause.
@@ -382,19 +418,29 @@ func (s *Service) putPause(ctx context.Context, kind store.ActivityKind, what Su
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.put(ctx, kind, detail, who, store.SettingChange{
+	err = s.put(ctx, store.AnyVersion, kind, detail, who, store.SettingChange{
 		Name: PauseName(what), To: string(value), Who: who, Why: why, At: s.now(),
 	})
+	if err != nil {
+		return err
+	}
+	err = s.reload(ctx)
+	var unfit *config.Error
+	if errors.As(err, &unfit) { // a config file that was spoilt since the start: the pause is in force
+		s.Log.Warn(unread, "err", err)
+		return nil
+	}
+	return err
 }
 
-// put stores changes with their audit entries, logs them as one activity and
-// puts them in force.
-func (s *Service) put(ctx context.Context, kind store.ActivityKind, detail, who string, changes ...store.SettingChange) error {
+// put stores changes with their audit entries, as put beside the version asOf,
+// and logs them as one activity.
+func (s *Service) put(ctx context.Context, asOf int64, kind store.ActivityKind, detail, who string, changes ...store.SettingChange) error {
 	log := store.Activity{At: s.now(), Kind: kind, Who: who, Detail: detail}
-	if err := s.store.PutSettings(ctx, changes, log); err != nil {
+	if err := s.store.PutSettings(ctx, asOf, changes, log); err != nil {
 		return fmt.Errorf("storing settings: %w", err)
 	}
-	return s.reload(ctx)
+	return nil
 }
 
 func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }

@@ -83,8 +83,10 @@ type Service interface {
 	VotesOf(ctx context.Context, nft, voter int64, before int64, limit int) ([]Vote, error)
 
 	// PutSettings stores the values of settings (JSON) with their audit entries,
-	// each From what it replaces, and logs the activity, in one transaction.
-	PutSettings(ctx context.Context, changes []SettingChange, log Activity) error
+	// each From what it replaces, and logs the activity, in one transaction. It
+	// is ErrChanged, and nothing is stored, where the version of the settings is
+	// not asOf, unless that is AnyVersion.
+	PutSettings(ctx context.Context, asOf int64, changes []SettingChange, log Activity) error
 	// SettingsVersion returns a number that every change of a setting raises.
 	SettingsVersion(ctx context.Context) (int64, error)
 	// Ping checks that the database answers and takes writes.
@@ -92,6 +94,9 @@ type Service interface {
 	// Health reads the database's own signs of strain.
 	Health(ctx context.Context) (Health, error)
 }
+
+// AnyVersion has PutSettings store whatever was stored before.
+const AnyVersion = -1
 
 // Before are the times before which the rows of each log are deleted; nothing
 // is before the zero Time. Runs count from their end: those that run stay.
@@ -113,7 +118,7 @@ type Wanted struct {
 
 // Candidates are the NFTs a batch may take, each list in its order of claim.
 type Candidates struct {
-	Due       []Candidate // retries that are due, then by priority and age
+	Due       []Candidate // by priority and age, retries among them; then retries that owe nothing else
 	ByVotes   []Candidate
 	ByWaiting []Candidate
 	Old       []Candidate
@@ -131,7 +136,8 @@ type Candidate struct {
 	Tries        int       // failed ones before
 }
 
-// Backlog are numbers of NFTs. An NFT that is due may also be new or old.
+// Backlog are numbers of NFTs. An NFT that is due may also be new or old. Due
+// are also those that failed and are to be tried again, now or later.
 type Backlog struct {
 	Due, New, Old int64
 	OldestDue     time.Time // zero where none is

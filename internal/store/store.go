@@ -42,6 +42,9 @@ var (
 	ErrOutcomeUnknown = errors.New("the outcome of the commit is unknown")
 	// ErrSchema: the database's schema is not the one this program works with.
 	ErrSchema = errors.New("the database schema does not fit")
+	// ErrChanged: what was read has changed since. Nothing was stored; read it
+	// again.
+	ErrChanged = errors.New("it was changed meanwhile")
 	// ErrFoldingFixed: folding constants differ from those the database was
 	// created with.
 	ErrFoldingFixed = errors.New("folding constants are fixed when a database is created; changing them is refused")
@@ -187,8 +190,9 @@ type Voter struct {
 	Number int64
 	ID     string
 	scoring.Voter
-	Allowance trigger.Allowance
-	LastVote  int64 // number of the latest vote folded in, 0 for none
+	Allowance  trigger.Allowance
+	LastVote   int64       // number of the latest vote folded in, 0 for none
+	KeptWeight scoring.Sum // which exact computations add up; stores write it of the Voter, and AllVoters alone reads it
 }
 
 // Vote is a row of the log. Matchups have A and B; all others only A.

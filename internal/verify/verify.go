@@ -33,13 +33,17 @@ type Summary struct {
 
 // Run compares everything in one snapshot and reports each difference:
 //
-//   - means, sigmas, counts and voters against a new fold of the log in number
-//     order, and each vote's weight against the one it folds with, bit for bit;
+//   - means, sigmas, counts and voters, with the weights that exact computations
+//     read, against a new fold of the log in number order, and each vote's weight
+//     against the one it folds with, bit for bit;
 //   - slider and FIRE sums against the contributions of their opinions, and
-//     which opinions stand against the log;
+//     which opinions stand, through which vote, against the log;
 //   - the matchup part of R's sum against its value at the last exact
 //     computation plus the weights of the matchups in the log since;
 //   - published scores and kept counters against the rows they are about.
+//
+// A rating's version says how often it was folded and computed, which is in no
+// other place, so that is not compared.
 //
 // It keeps the folded state of every NFT, voter and opinion in memory, some
 // hundred bytes each.
@@ -97,6 +101,7 @@ type voter struct {
 
 type opinion struct {
 	folded scoring.Opinion
+	vote   int64 // the last one that set it or its time
 	found  bool
 }
 
@@ -161,6 +166,7 @@ func (f *folder) vote(v *store.Vote) {
 		f.matchup(b, v)
 	} else {
 		weight = f.opinion(a, who, v)
+		check(f, subject, "outcome", v.Outcome, scoring.NoOutcome)
 	}
 	f.matchup(a, v)
 	check(f, subject, "weight", v.Weight, weight)
@@ -184,7 +190,11 @@ func (f *folder) opinion(a *rating, who *voter, v *store.Vote) scoring.Sum {
 		o = &opinion{}
 		f.opinions[ref] = o
 	}
-	weight, _ := f.constants.FoldOpinion(v.Vote, &who.folded, &a.folded, &o.folded)
+	before := o.folded.CastAt
+	weight, changed := f.constants.FoldOpinion(v.Vote, &who.folded, &a.folded, &o.folded)
+	if changed || !o.folded.CastAt.Equal(before) {
+		o.vote = v.Number
+	}
 	return weight
 }
 
@@ -203,6 +213,7 @@ func (f *folder) compareOpinions(ctx context.Context, v store.View) error {
 		want.found = true
 		check(f, subject, "standing", o.Standing, want.folded.Standing)
 		check(f, subject, "value", o.Value, want.folded.Value)
+		check(f, subject, "vote", o.Vote, want.vote)
 		check(f, subject, "cast_at", o.CastAt.UnixMicro(), want.folded.CastAt.UnixMicro())
 		r := f.ratings[o.NFT]
 		if r == nil || !o.Standing {
@@ -240,6 +251,7 @@ func (f *folder) compareVoters(ctx context.Context, v store.View) error {
 		want.found = true
 		subject := fmt.Sprintf("voter %q", row.ID)
 		checkFields(f, subject, row.Voter, want.folded)
+		check(f, subject, "weight", row.KeptWeight, f.constants.Weight(&want.folded))
 		check(f, subject, "last_vote", row.LastVote, want.lastVote)
 	}
 	for number, who := range f.voters {
@@ -261,6 +273,9 @@ func (f *folder) compareRatings() {
 		want.Fires, want.FireWeight = r.fires, r.fireWeight
 		checkFields(f, subject, s.Rating, want)
 		check(f, subject, "last_vote", s.LastVote, r.lastVote)
+		if s.ExactVote < 0 || s.ExactVote > r.lastVote {
+			f.differ(subject, "exact_vote", s.ExactVote, fmt.Sprintf("from 0 to %d", r.lastVote))
+		}
 		check(f, subject, "waits for a score", !s.WaitingSince.IsZero(), s.Scorable() && s.Score == nil)
 		f.count(store.CountVotes, s.Collection, r.folded.Votes)
 		if !s.WaitingSince.IsZero() {

@@ -63,7 +63,7 @@ func TestServiceReadsByIndex(t *testing.T) {
 			"by votes":        {postgres.ByVotes, []any{now, 20, true, ""}},
 			"by waiting":      {postgres.ByWaiting, []any{now, 20, true, ""}},
 			"old":             {postgres.Old, []any{now.Add(-24 * time.Hour), now, 20, true, ""}},
-			"due":             {postgres.Due, []any{20, true, ""}},
+			"due":             {postgres.Due, []any{now, 20, true, ""}},
 			"of a collection": {postgres.ByVotes, []any{now, 20, false, "c3"}},
 			"ready":           {postgres.Ready, []any{int64(20_000), 20, true, ""}},
 			"due list":        {postgres.DueList, []any{int64(20_000), 20, true, ""}},

@@ -221,10 +221,25 @@ func (s *Store) PutRejects(ctx context.Context, rejects []store.Reject) error {
 	return nil
 }
 
+// lockSettings has changes of settings take turns: then the version stays what
+// it is seen to be, From is what a change replaces, and changes are numbered in
+// the order of their commits.
+func (l *link) lockSettings(ctx context.Context, asOf int64) error {
+	if err := l.q.AdvisoryLock(ctx, settingLock); err != nil {
+		return err
+	}
+	version, err := l.q.SettingsVersion(ctx)
+	if err != nil {
+		return l.failure(ctx, "reading the version of the settings", err)
+	}
+	if asOf != store.AnyVersion && asOf != version {
+		return fmt.Errorf("storing settings: %w", store.ErrChanged)
+	}
+	return nil
+}
+
 func (l *link) putSettings(ctx context.Context, changes ...store.SettingChange) error {
-	// So that From is what a change replaces, and changes are numbered in the
-	// order of their commits.
-	errs := []error{l.q.AdvisoryLock(ctx, settingLock)}
+	var errs []error
 	for _, c := range changes {
 		errs = append(errs,
 			l.q.InsertSettingAudit(ctx, InsertSettingAuditParams{At: stamp(c.At), Who: c.Who, Name: c.Name, ToValue: c.To, Why: c.Why}),

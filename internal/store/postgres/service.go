@@ -84,7 +84,7 @@ func (s *Store) Candidates(ctx context.Context, want store.Wanted) (found store.
 	var retries []store.Candidate
 	picks := []pick{
 		{want.Due, &retries, candidatesToRetry, []any{now, all, name, limit(want.Due)}},
-		{want.Due, &found.Due, candidatesDue, []any{limit(want.Due), all, name}},
+		{want.Due, &found.Due, candidatesDue, []any{now, limit(want.Due), all, name}},
 		{want.ByVotes, &found.ByVotes, candidatesByVotes, []any{now, limit(want.ByVotes), all, name}},
 		{want.ByWaiting, &found.ByWaiting, candidatesByWaiting, []any{now, limit(want.ByWaiting), all, name}},
 		{want.Old, &found.Old, candidatesOld, []any{stamp(want.OldBefore), now, limit(want.Old), all, name}},
@@ -96,7 +96,7 @@ func (s *Store) Candidates(ctx context.Context, want store.Wanted) (found store.
 	err = s.read(ctx, func(l *link) error {
 		return l.failure(ctx, "looking for candidates", l.pick(ctx, picks))
 	})
-	found.Due = append(retries, found.Due...)
+	found.Due = append(found.Due, retries...)
 	found.Due = found.Due[:min(len(found.Due), max(want.Due, 0))]
 	return found, err
 }
@@ -483,12 +483,15 @@ func (s *Store) trim(ctx context.Context, doing string, f func(*Queries) ([]int6
 }
 
 // PutSettings stores settings with their audit entries and logs the activity.
-func (s *Store) PutSettings(ctx context.Context, changes []store.SettingChange, log store.Activity) error {
+func (s *Store) PutSettings(ctx context.Context, asOf int64, changes []store.SettingChange, log store.Activity) error {
 	columns, err := activityColumns([]store.Activity{log})
 	if err != nil {
 		return err
 	}
 	return s.update(ctx, func(l *link) error {
+		if err := l.lockSettings(ctx, asOf); err != nil {
+			return err
+		}
 		return errors.Join(l.putSettings(ctx, changes...), l.q.InsertActivity(ctx, columns))
 	})
 }

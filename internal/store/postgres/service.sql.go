@@ -52,7 +52,9 @@ func (q *Queries) AdoptActivity(ctx context.Context) error {
 
 const backlog = `-- name: Backlog :one
 SELECT
-    (SELECT count(*) FROM ratings r JOIN collections c ON c.number = r.collection WHERE c.active AND r.due_since IS NOT NULL) AS due,
+    ((SELECT count(*) FROM ratings r JOIN collections c ON c.number = r.collection WHERE c.active AND r.due_since IS NOT NULL)
+        + (SELECT count(*) FROM failures f JOIN ratings r ON r.nft = f.nft JOIN collections c ON c.number = r.collection
+           WHERE f.next_try IS NOT NULL AND r.due_since IS NULL AND c.active))::bigint AS due,
     (SELECT COALESCE(sum(x.value), 0)::bigint FROM collections c JOIN (
         SELECT k.collection, k.value FROM counters k WHERE k.name = $1
         UNION ALL SELECT d.collection, d.by FROM counter_deltas d WHERE d.name = $1
@@ -273,29 +275,37 @@ const candidatesDue = `-- name: CandidatesDue :many
 WITH heads AS (
     SELECT c.number FROM collections c CROSS JOIN LATERAL (
         SELECT t.due_priority, t.due_since, t.nft FROM ratings t
-        WHERE t.collection = c.number AND t.due_since IS NOT NULL AND NOT EXISTS (SELECT FROM failures f WHERE f.nft = t.nft)
+        WHERE t.collection = c.number AND t.due_since IS NOT NULL AND NOT EXISTS (
+            SELECT FROM failures f WHERE f.nft = t.nft AND (f.next_try IS NULL OR f.next_try > $1::timestamptz))
         ORDER BY t.due_priority DESC, t.due_since, t.nft LIMIT 1
     ) h
-    WHERE ($2::boolean AND c.active) OR c.name = $3::text
-    ORDER BY h.due_priority DESC, h.due_since, h.nft LIMIT $1::integer
+    WHERE ($3::boolean AND c.active) OR c.name = $4::text
+    ORDER BY h.due_priority DESC, h.due_since, h.nft LIMIT $2::integer
 )
 SELECT x.nft FROM heads CROSS JOIN LATERAL (
         SELECT t.due_priority, t.due_since, t.nft FROM ratings t
-        WHERE t.collection = heads.number AND t.due_since IS NOT NULL AND NOT EXISTS (SELECT FROM failures f WHERE f.nft = t.nft)
-        ORDER BY t.due_priority DESC, t.due_since, t.nft LIMIT $1::integer
+        WHERE t.collection = heads.number AND t.due_since IS NOT NULL AND NOT EXISTS (
+            SELECT FROM failures f WHERE f.nft = t.nft AND (f.next_try IS NULL OR f.next_try > $1::timestamptz))
+        ORDER BY t.due_priority DESC, t.due_since, t.nft LIMIT $2::integer
     ) x
-ORDER BY x.due_priority DESC, x.due_since, x.nft LIMIT $1::integer
+ORDER BY x.due_priority DESC, x.due_since, x.nft LIMIT $2::integer
 `
 
 type CandidatesDueParams struct {
+	Now        pgtype.Timestamptz
 	UpTo       int32
 	AllActive  bool
 	Collection string
 }
 
-// Those that failed before come by CandidatesToRetry.
+// Failed ones that are to be tried again among them, by what they owe.
 func (q *Queries) CandidatesDue(ctx context.Context, arg CandidatesDueParams) ([]int64, error) {
-	rows, err := q.db.Query(ctx, candidatesDue, arg.UpTo, arg.AllActive, arg.Collection)
+	rows, err := q.db.Query(ctx, candidatesDue,
+		arg.Now,
+		arg.UpTo,
+		arg.AllActive,
+		arg.Collection,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -370,7 +380,7 @@ func (q *Queries) CandidatesOld(ctx context.Context, arg CandidatesOldParams) ([
 
 const candidatesToRetry = `-- name: CandidatesToRetry :many
 SELECT f.nft FROM failures f JOIN ratings r ON r.nft = f.nft JOIN collections c ON c.number = r.collection
-WHERE f.next_try <= $1::timestamptz AND (($2::boolean AND c.active) OR c.name = $3::text)
+WHERE f.next_try <= $1::timestamptz AND r.due_since IS NULL AND (($2::boolean AND c.active) OR c.name = $3::text)
 ORDER BY f.next_try, f.nft LIMIT $4::integer
 `
 
@@ -381,6 +391,7 @@ type CandidatesToRetryParams struct {
 	UpTo       int32
 }
 
+// Those that owe nothing else; the others come by CandidatesDue.
 func (q *Queries) CandidatesToRetry(ctx context.Context, arg CandidatesToRetryParams) ([]int64, error) {
 	rows, err := q.db.Query(ctx, candidatesToRetry,
 		arg.Now,

@@ -234,7 +234,12 @@ func (v view) AllRatings(ctx context.Context) iter.Seq2[store.Rating, error] {
 func (v view) AllVoters(ctx context.Context) iter.Seq2[store.Voter, error] {
 	return pages(v, 0, func(after int64) ([]store.Voter, int64, error) {
 		rows, err := v.q.VoterPage(ctx, VoterPageParams{After: after, UpTo: pageSize})
-		return convert(rows, voterOf), lastOf(rows, func(r *Voter) int64 { return r.Number }), v.failure(ctx, "reading voters", err)
+		voters := convert(rows, func(r *Voter) store.Voter {
+			voter := voterOf(r)
+			voter.KeptWeight = scoring.Sum(r.Weight)
+			return voter
+		})
+		return voters, lastOf(rows, func(r *Voter) int64 { return r.Number }), v.failure(ctx, "reading voters", err)
 	})
 }
 

@@ -50,13 +50,13 @@ func (s *Store) Candidates(ctx context.Context, want store.Wanted) (found store.
 			if err != nil {
 				return err
 			}
-			due, err := q.candidatesDue(ctx, candidatesDueParams{AllActive: all, Collection: name, UpTo: int64(want.Due)})
+			due, err := q.candidatesDue(ctx, candidatesDueParams{Now: &now, AllActive: all, Collection: name, UpTo: int64(want.Due)})
 			if err != nil {
 				return err
 			}
 			found.Due = append(
-				convert(retries, func(r *candidatesToRetryRow) store.Candidate { return toCandidate((*candidatesDueRow)(r)) }),
-				convert(due, toCandidate)...)
+				convert(due, toCandidate),
+				convert(retries, func(r *candidatesToRetryRow) store.Candidate { return toCandidate((*candidatesDueRow)(r)) })...)
 			found.Due = found.Due[:min(len(found.Due), want.Due)]
 		}
 		if want.ByVotes > 0 {
@@ -108,6 +108,11 @@ func (s *Store) Backlog(ctx context.Context, oldBefore time.Time, limit int64) (
 		if b.Due = due.Due; b.Due > 0 {
 			b.OldestDue = fromMicros(due.Oldest)
 		}
+		retries, err := q.retryBacklog(ctx)
+		if err != nil {
+			return err
+		}
+		b.Due += retries
 		if b.New, err = q.readyBacklog(ctx, store.CountReady); err != nil {
 			return err
 		}
@@ -414,8 +419,15 @@ func (s *Store) Trim(ctx context.Context, before store.Before, limit int) (done 
 }
 
 // PutSettings stores settings with their audit entries and logs the activity.
-func (s *Store) PutSettings(ctx context.Context, changes []store.SettingChange, log store.Activity) error {
+func (s *Store) PutSettings(ctx context.Context, asOf int64, changes []store.SettingChange, log store.Activity) error {
 	return doing("storing settings", s.write(ctx, func(q *Queries) error {
+		version, err := q.settingsVersion(ctx)
+		if err != nil {
+			return err
+		}
+		if asOf != store.AnyVersion && asOf != version {
+			return store.ErrChanged
+		}
 		for i := range changes {
 			if err := changeSetting(ctx, q, &changes[i]); err != nil {
 				return fmt.Errorf("setting %q: %w", changes[i].Name, err)

@@ -316,19 +316,21 @@ WITH heads AS (
     SELECT c.number AS number, c.name AS name
     FROM collections c CROSS JOIN ratings h ON h.nft = (
         SELECT t.nft FROM ratings t
-        WHERE t.collection = c.number AND t.due_since IS NOT NULL AND NOT EXISTS (SELECT 1 FROM failures f WHERE f.nft = t.nft)
+        WHERE t.collection = c.number AND t.due_since IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM failures f WHERE f.nft = t.nft AND (f.next_try IS NULL OR f.next_try > ?1))
         ORDER BY t.due_priority DESC, t.due_since, t.nft LIMIT 1
     )
-    WHERE CAST(?1 AS INTEGER) AND c.active OR c.name = ?2
-    ORDER BY h.due_priority DESC, h.due_since, h.nft LIMIT ?3
+    WHERE CAST(?2 AS INTEGER) AND c.active OR c.name = ?3
+    ORDER BY h.due_priority DESC, h.due_since, h.nft LIMIT ?4
 ), chosen AS (
     SELECT x.nft AS nft, w.name AS name
     FROM heads w CROSS JOIN ratings x ON x.nft IN (
         SELECT t.nft FROM ratings t
-        WHERE t.collection = w.number AND t.due_since IS NOT NULL AND NOT EXISTS (SELECT 1 FROM failures f WHERE f.nft = t.nft)
-        ORDER BY t.due_priority DESC, t.due_since, t.nft LIMIT ?3
+        WHERE t.collection = w.number AND t.due_since IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM failures f WHERE f.nft = t.nft AND (f.next_try IS NULL OR f.next_try > ?1))
+        ORDER BY t.due_priority DESC, t.due_since, t.nft LIMIT ?4
     )
-    ORDER BY x.due_priority DESC, x.due_since, x.nft LIMIT ?3
+    ORDER BY x.due_priority DESC, x.due_since, x.nft LIMIT ?4
 )
 SELECT r.nft, n.id, w.name AS collection_name, r.votes, r.due_since, r.due_reason, r.due_priority, r.waiting_since,
     s.computed_at, CAST(coalesce(f.tries, 0) AS INTEGER) AS tries
@@ -338,6 +340,7 @@ ORDER BY r.due_priority DESC, r.due_since, r.nft
 `
 
 type candidatesDueParams struct {
+	Now        *int64
 	AllActive  int64
 	Collection string
 	UpTo       int64
@@ -356,9 +359,14 @@ type candidatesDueRow struct {
 	Tries          int64
 }
 
-// Those that failed before come by candidatesToRetry.
+// Failed ones that are to be tried again among them, by what they owe.
 func (q *Queries) candidatesDue(ctx context.Context, arg candidatesDueParams) ([]candidatesDueRow, error) {
-	rows, err := q.db.QueryContext(ctx, candidatesDue, arg.AllActive, arg.Collection, arg.UpTo)
+	rows, err := q.db.QueryContext(ctx, candidatesDue,
+		arg.Now,
+		arg.AllActive,
+		arg.Collection,
+		arg.UpTo,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -486,7 +494,7 @@ SELECT r.nft, n.id, c.name AS collection_name, r.votes, r.due_since, r.due_reaso
 FROM failures f CROSS JOIN ratings r ON r.nft = f.nft CROSS JOIN nfts n ON n.number = f.nft
 CROSS JOIN collections c ON c.number = r.collection
 LEFT JOIN scores s ON s.nft = f.nft
-WHERE f.next_try <= ?1 AND (CAST(?2 AS INTEGER) AND c.active OR c.name = ?3)
+WHERE f.next_try <= ?1 AND r.due_since IS NULL AND (CAST(?2 AS INTEGER) AND c.active OR c.name = ?3)
 ORDER BY f.next_try, f.nft LIMIT ?4
 `
 
@@ -510,6 +518,7 @@ type candidatesToRetryRow struct {
 	Tries          int64
 }
 
+// Those that owe nothing else; the others come by candidatesDue.
 func (q *Queries) candidatesToRetry(ctx context.Context, arg candidatesToRetryParams) ([]candidatesToRetryRow, error) {
 	rows, err := q.db.QueryContext(ctx, candidatesToRetry,
 		arg.Now,
@@ -1936,6 +1945,19 @@ func (q *Queries) requestCancel(ctx context.Context, arg requestCancelParams) (i
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const retryBacklog = `-- name: retryBacklog :one
+SELECT count(*)
+FROM failures f CROSS JOIN ratings r ON r.nft = f.nft CROSS JOIN collections c ON c.number = r.collection
+WHERE f.next_try IS NOT NULL AND r.due_since IS NULL AND c.active
+`
+
+func (q *Queries) retryBacklog(ctx context.Context) (int64, error) {
+	row := q.db.QueryRowContext(ctx, retryBacklog)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
 const retryFailure = `-- name: retryFailure :execrows

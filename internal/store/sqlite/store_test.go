@@ -205,7 +205,7 @@ func TestRefusedValues(t *testing.T) {
 	if err := vote(t.Context(), s, "k"); !errors.Is(err, store.ErrKeyExists) || errors.Is(err, store.ErrData) {
 		t.Errorf("a key twice: %v, want ErrKeyExists", err)
 	}
-	err := s.PutSettings(t.Context(), []store.SettingChange{{Name: "x", To: "not JSON", At: base}}, store.Activity{At: base})
+	err := s.PutSettings(t.Context(), store.AnyVersion, []store.SettingChange{{Name: "x", To: "not JSON", At: base}}, store.Activity{At: base})
 	if !errors.Is(err, store.ErrData) || !strings.Contains(err.Error(), "json_valid") {
 		t.Errorf("a setting that is not JSON: %v, want ErrData with the cause", err)
 	}

@@ -162,7 +162,11 @@ func (v *view) AllVoters(ctx context.Context) iter.Seq2[store.Voter, error] {
 			p.Number = last.Number
 		}
 		found, err := v.q.votersAfter(ctx, p)
-		return convert(found, toVoter), err
+		return convert(found, func(r *voterRow) store.Voter {
+			voter := toVoter(r)
+			voter.KeptWeight = scoring.Sum(r.Weight)
+			return voter
+		}), err
 	})
 }
 

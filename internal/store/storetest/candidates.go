@@ -111,17 +111,21 @@ func (p *population) choose(w store.Wanted, limit int, pass func(*store.Rating) 
 }
 
 func (p *population) candidates(w store.Wanted) store.Candidates {
-	retry := func(r *store.Rating) int { // retries first, by time
-		if _, failed := p.failures[r.NFT]; failed {
+	owes := func(r *store.Rating) int {
+		if r.Due.Since.IsZero() {
 			return 0
 		}
 		return 1
 	}
+	failed := func(r *store.Rating) bool {
+		_, failed := p.failures[r.NFT]
+		return failed
+	}
 	waits := func(r *store.Rating) bool { return !r.WaitingSince.IsZero() }
 	return store.Candidates{
-		Due: p.choose(w, w.Due, func(r *store.Rating) bool { return retry(r) == 0 || !r.Due.Since.IsZero() },
-			func(a, b *store.Rating) int {
-				if o := cmp.Compare(retry(a), retry(b)); o != 0 || retry(a) == 0 {
+		Due: p.choose(w, w.Due, func(r *store.Rating) bool { return failed(r) || owes(r) == 1 },
+			func(a, b *store.Rating) int { // failures that owe nothing last, by time
+				if o := cmp.Compare(owes(b), owes(a)); o != 0 || owes(a) == 0 {
 					return cmp.Or(o, p.failures[a.NFT].NextTry.Compare(p.failures[b.NFT].NextTry))
 				}
 				return cmp.Or(cmp.Compare(b.Due.Priority, a.Due.Priority), a.Due.Since.Compare(b.Due.Since))
@@ -177,6 +181,8 @@ func testBacklog(t *testing.T, open opener) {
 		if !r.Due.Since.IsZero() {
 			want.Due++
 			older(&want.OldestDue, r.Due.Since)
+		} else if f, failed := p.failures[r.NFT]; failed && !f.NextTry.IsZero() {
+			want.Due++
 		}
 		if !r.WaitingSince.IsZero() {
 			want.New++

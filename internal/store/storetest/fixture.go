@@ -281,3 +281,12 @@ func same[T any](t *testing.T, what string, want, got T) {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }
+
+// weighed returns voters with the weights that a store keeps of them.
+func weighed(voters []store.Voter) []store.Voter {
+	kept, c := slices.Clone(voters), constants()
+	for i := range kept {
+		kept[i].KeptWeight = c.Weight(&kept[i].Voter)
+	}
+	return kept
+}

@@ -415,7 +415,7 @@ func testLock(t *testing.T, open opener) {
 				return err
 			}
 			same(t, "ratings", all.Ratings, ratings)
-			same(t, "voters", all.Voters, voters)
+			same(t, "voters", all.Voters, weighed(voters))
 			ascending(t, ratings, func(r store.Rating) int64 { return r.NFT })
 			ascending(t, voters, func(v store.Voter) int64 { return v.Number })
 			return nil

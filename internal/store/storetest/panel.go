@@ -488,7 +488,7 @@ func testSettingAudit(t *testing.T, open opener) {
 	var all []store.AuditEntry
 	for i := range 20 {
 		c := store.SettingChange{Name: []string{"a", "b", "c"}[i%3], To: fmt.Sprint(i), Who: "ann", Why: "ünï", At: base.Add(time.Duration(i) * time.Minute)}
-		s.must(s.PutSettings(t.Context(), []store.SettingChange{c}, store.Activity{At: c.At, Kind: store.SettingsChanged, Who: c.Who}))
+		s.must(s.PutSettings(t.Context(), store.AnyVersion, []store.SettingChange{c}, store.Activity{At: c.At, Kind: store.SettingsChanged, Who: c.Who}))
 		if i >= 3 {
 			c.From = fmt.Sprint(i - 3)
 		}

@@ -29,6 +29,7 @@ func RunService(t *testing.T, open func(t *testing.T) store.Service) {
 		{"VotesOf", testVotesOf},
 		{"Settings", testSettings},
 		{"SettingsVersion", testSettingsVersion},
+		{"SettingsAsOf", testSettingsAsOf},
 		{"State", testState},
 		{"DropIn", testDropIn},
 		{"People", testPeople},

@@ -2,9 +2,14 @@ package storetest
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"poa/internal/store"
 )
@@ -20,7 +25,7 @@ func testSettings(t *testing.T, open opener) {
 			{Name: "batch.size", To: "30", Who: "ann", At: base.Add(3 * time.Hour)},
 		}
 		for _, c := range changes {
-			s.must(s.PutSettings(t.Context(), []store.SettingChange{c}, store.Activity{At: c.At, Kind: store.SettingsChanged, Who: c.Who}))
+			s.must(s.PutSettings(t.Context(), store.AnyVersion, []store.SettingChange{c}, store.Activity{At: c.At, Kind: store.SettingsChanged, Who: c.Who}))
 		}
 		changes[2].From, changes[4].From = "20", "30"
 		slices.Reverse(changes)
@@ -51,6 +56,46 @@ func testSettings(t *testing.T, open opener) {
 	})
 }
 
+// testSettingsAsOf stores settings beside a version that is no more, and has two
+// writers at a time do so beside the same one.
+func testSettingsAsOf(t *testing.T, open opener) {
+	const writers, rounds = 4, 10
+	s := open.service(t)
+	put := func(asOf int64, to string) error {
+		return s.PutSettings(t.Context(), asOf, []store.SettingChange{{Name: "a", To: to, Who: "ann", At: base}}, store.Activity{At: base, Kind: store.SettingsChanged, Detail: to})
+	}
+	before, err := s.SettingsVersion(t.Context())
+	s.must(err)
+	s.must(put(before, "1"))
+	if err := put(before, "2"); !errors.Is(err, store.ErrChanged) {
+		t.Errorf("beside a version that is no more: %v, want ErrChanged", err)
+	}
+	s.must(put(store.AnyVersion, "3"))
+	s.same("logged", []string{"3", "1"}, details(s.contents().Activity))
+
+	for round := range rounds {
+		asOf, err := s.SettingsVersion(t.Context())
+		s.must(err)
+		var stored atomic.Int64
+		var g errgroup.Group
+		for w := range writers {
+			g.Go(func() error {
+				err := repeated(func() error { return put(asOf, fmt.Sprint(round*writers+w)) })
+				if err == nil {
+					stored.Add(1)
+				} else if !errors.Is(err, store.ErrChanged) {
+					return err
+				}
+				return nil
+			})
+		}
+		s.must(g.Wait())
+		if n := stored.Load(); n != 1 {
+			t.Fatalf("%d of %d writers stored settings beside the same version", n, writers)
+		}
+	}
+}
+
 func testSettingsVersion(t *testing.T, open opener) {
 	s := open.service(t)
 	version := func() int64 {
@@ -62,7 +107,7 @@ func testSettingsVersion(t *testing.T, open opener) {
 	first := version()
 	s.same("unchanged", first, version())
 	log := store.Activity{At: base, Kind: store.SettingsChanged, Who: "ann", Detail: "first"}
-	s.must(s.PutSettings(t.Context(), []store.SettingChange{{Name: "a", To: "1", Who: "ann", At: base}}, log))
+	s.must(s.PutSettings(t.Context(), store.AnyVersion, []store.SettingChange{{Name: "a", To: "1", Who: "ann", At: base}}, log))
 	second := version()
 	changes := []store.SettingChange{
 		{Name: "a", To: "2", Who: "ann", Why: "x", At: base},
@@ -70,7 +115,7 @@ func testSettingsVersion(t *testing.T, open opener) {
 		{Name: "a", To: "3", Who: "ann", Why: "x", At: base},
 	}
 	log.Detail = "x"
-	s.must(s.PutSettings(t.Context(), changes, log))
+	s.must(s.PutSettings(t.Context(), store.AnyVersion, changes, log))
 	third := version()
 	if first >= second || second >= third {
 		t.Errorf("versions %d, %d, %d do not ascend", first, second, third)

@@ -63,11 +63,12 @@ SELECT x.nft FROM heads CROSS JOIN LATERAL (
 ORDER BY x.computed_at, x.nft LIMIT @up_to::integer;
 
 -- name: CandidatesDue :many
--- Those that failed before come by CandidatesToRetry.
+-- Failed ones that are to be tried again among them, by what they owe.
 WITH heads AS (
     SELECT c.number FROM collections c CROSS JOIN LATERAL (
         SELECT t.due_priority, t.due_since, t.nft FROM ratings t
-        WHERE t.collection = c.number AND t.due_since IS NOT NULL AND NOT EXISTS (SELECT FROM failures f WHERE f.nft = t.nft)
+        WHERE t.collection = c.number AND t.due_since IS NOT NULL AND NOT EXISTS (
+            SELECT FROM failures f WHERE f.nft = t.nft AND (f.next_try IS NULL OR f.next_try > @now::timestamptz))
         ORDER BY t.due_priority DESC, t.due_since, t.nft LIMIT 1
     ) h
     WHERE (@all_active::boolean AND c.active) OR c.name = @collection::text
@@ -75,14 +76,16 @@ WITH heads AS (
 )
 SELECT x.nft FROM heads CROSS JOIN LATERAL (
         SELECT t.due_priority, t.due_since, t.nft FROM ratings t
-        WHERE t.collection = heads.number AND t.due_since IS NOT NULL AND NOT EXISTS (SELECT FROM failures f WHERE f.nft = t.nft)
+        WHERE t.collection = heads.number AND t.due_since IS NOT NULL AND NOT EXISTS (
+            SELECT FROM failures f WHERE f.nft = t.nft AND (f.next_try IS NULL OR f.next_try > @now::timestamptz))
         ORDER BY t.due_priority DESC, t.due_since, t.nft LIMIT @up_to::integer
     ) x
 ORDER BY x.due_priority DESC, x.due_since, x.nft LIMIT @up_to::integer;
 
 -- name: CandidatesToRetry :many
+-- Those that owe nothing else; the others come by CandidatesDue.
 SELECT f.nft FROM failures f JOIN ratings r ON r.nft = f.nft JOIN collections c ON c.number = r.collection
-WHERE f.next_try <= @now::timestamptz AND ((@all_active::boolean AND c.active) OR c.name = @collection::text)
+WHERE f.next_try <= @now::timestamptz AND r.due_since IS NULL AND ((@all_active::boolean AND c.active) OR c.name = @collection::text)
 ORDER BY f.next_try, f.nft LIMIT @up_to::integer;
 
 -- name: Candidates :many
@@ -94,7 +97,9 @@ WHERE r.nft = ANY(@nfts::bigint[]);
 
 -- name: Backlog :one
 SELECT
-    (SELECT count(*) FROM ratings r JOIN collections c ON c.number = r.collection WHERE c.active AND r.due_since IS NOT NULL) AS due,
+    ((SELECT count(*) FROM ratings r JOIN collections c ON c.number = r.collection WHERE c.active AND r.due_since IS NOT NULL)
+        + (SELECT count(*) FROM failures f JOIN ratings r ON r.nft = f.nft JOIN collections c ON c.number = r.collection
+           WHERE f.next_try IS NOT NULL AND r.due_since IS NULL AND c.active))::bigint AS due,
     (SELECT COALESCE(sum(x.value), 0)::bigint FROM collections c JOIN (
         SELECT k.collection, k.value FROM counters k WHERE k.name = @ready
         UNION ALL SELECT d.collection, d.by FROM counter_deltas d WHERE d.name = @ready

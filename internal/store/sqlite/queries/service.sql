@@ -87,12 +87,13 @@ LEFT JOIN scores s ON s.nft = w.nft LEFT JOIN failures f ON f.nft = w.nft
 ORDER BY s.computed_at, r.nft;
 
 -- name: candidatesDue :many
--- Those that failed before come by candidatesToRetry.
+-- Failed ones that are to be tried again among them, by what they owe.
 WITH heads AS (
     SELECT c.number AS number, c.name AS name
     FROM collections c CROSS JOIN ratings h ON h.nft = (
         SELECT t.nft FROM ratings t
-        WHERE t.collection = c.number AND t.due_since IS NOT NULL AND NOT EXISTS (SELECT 1 FROM failures f WHERE f.nft = t.nft)
+        WHERE t.collection = c.number AND t.due_since IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM failures f WHERE f.nft = t.nft AND (f.next_try IS NULL OR f.next_try > sqlc.arg(now)))
         ORDER BY t.due_priority DESC, t.due_since, t.nft LIMIT 1
     )
     WHERE CAST(sqlc.arg(all_active) AS INTEGER) AND c.active OR c.name = sqlc.arg(collection)
@@ -101,7 +102,8 @@ WITH heads AS (
     SELECT x.nft AS nft, w.name AS name
     FROM heads w CROSS JOIN ratings x ON x.nft IN (
         SELECT t.nft FROM ratings t
-        WHERE t.collection = w.number AND t.due_since IS NOT NULL AND NOT EXISTS (SELECT 1 FROM failures f WHERE f.nft = t.nft)
+        WHERE t.collection = w.number AND t.due_since IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM failures f WHERE f.nft = t.nft AND (f.next_try IS NULL OR f.next_try > sqlc.arg(now)))
         ORDER BY t.due_priority DESC, t.due_since, t.nft LIMIT sqlc.arg(up_to)
     )
     ORDER BY x.due_priority DESC, x.due_since, x.nft LIMIT sqlc.arg(up_to)
@@ -113,18 +115,24 @@ LEFT JOIN scores s ON s.nft = w.nft LEFT JOIN failures f ON f.nft = w.nft
 ORDER BY r.due_priority DESC, r.due_since, r.nft;
 
 -- name: candidatesToRetry :many
+-- Those that owe nothing else; the others come by candidatesDue.
 SELECT r.nft, n.id, c.name AS collection_name, r.votes, r.due_since, r.due_reason, r.due_priority, r.waiting_since,
     s.computed_at, f.tries
 FROM failures f CROSS JOIN ratings r ON r.nft = f.nft CROSS JOIN nfts n ON n.number = f.nft
 CROSS JOIN collections c ON c.number = r.collection
 LEFT JOIN scores s ON s.nft = f.nft
-WHERE f.next_try <= sqlc.arg(now) AND (CAST(sqlc.arg(all_active) AS INTEGER) AND c.active OR c.name = sqlc.arg(collection))
+WHERE f.next_try <= sqlc.arg(now) AND r.due_since IS NULL AND (CAST(sqlc.arg(all_active) AS INTEGER) AND c.active OR c.name = sqlc.arg(collection))
 ORDER BY f.next_try, f.nft LIMIT sqlc.arg(up_to);
 
 -- name: dueBacklog :one
 SELECT count(*) AS due, CAST(coalesce(min(r.due_since), 0) AS INTEGER) AS oldest
 FROM collections c CROSS JOIN ratings r ON r.collection = c.number
 WHERE c.active AND r.due_since IS NOT NULL;
+
+-- name: retryBacklog :one
+SELECT count(*)
+FROM failures f CROSS JOIN ratings r ON r.nft = f.nft CROSS JOIN collections c ON c.number = r.collection
+WHERE f.next_try IS NOT NULL AND r.due_since IS NULL AND c.active;
 
 -- name: readyBacklog :one
 SELECT CAST(coalesce(sum(k.value), 0) AS INTEGER) AS ready
