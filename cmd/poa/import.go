@@ -13,16 +13,20 @@ import (
 	"slices"
 	"strings"
 
+	"poa/internal/config"
 	"poa/internal/importer"
 	"poa/internal/scoring"
+	"poa/internal/store/sqlite"
 )
 
+// An import commits many more votes at once than a service: the entries of a
+// vote fall anywhere in the indexes, and the more votes a commit has, the more
+// of them share a page that has to be written. Their memory and that of the
+// pages is bounded.
 const (
-	// importCommits is how much larger the commits of an import are than others.
-	importCommits = 6
-	// importGC is the garbage collector's percentage: it has a core of its own
-	// to work on while the other commits, and memory is better kept for pages.
-	importGC = 50
+	importCommits = 24       // times the ledger's setting
+	importMemory  = 78 << 20 // bytes of Go's own memory; beyond, it is collected more often
+	importPages   = 8200     // set aside for what SQLite caches
 )
 
 type importCommand struct {
@@ -84,6 +88,11 @@ func (c *importCommand) Run(ctx context.Context, m *Main) error {
 	if err != nil {
 		return usageError{err}
 	}
+	if m.database().Engine == config.SQLite { // before it is opened
+		if err := sqlite.ReservePages(importPages); err != nil {
+			m.log.Debug("the import takes more memory", "err", err)
+		}
+	}
 	if err := m.openToWrite(ctx); err != nil {
 		return err
 	}
@@ -91,9 +100,8 @@ func (c *importCommand) Run(ctx context.Context, m *Main) error {
 	if err != nil {
 		return err
 	}
-	// Large commits: a page of an index is written once for all its votes.
 	m.config.Ledger.MaxCommit *= importCommits
-	defer debug.SetGCPercent(debug.SetGCPercent(importGC))
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(importMemory))
 	l := m.newLedger(policy)
 	o.Store, o.Ledger, o.Now = m.store, l, m.Now
 	rejected, err := c.files(ctx, m, o)

@@ -93,7 +93,7 @@ type Summary struct {
 }
 
 const (
-	chunkRows  = 6000    // rows that are submitted together
+	chunkRows  = 24000   // rows that are submitted together
 	chunkBytes = 4 << 20 // and how much of the file they may be
 )
 
@@ -224,6 +224,11 @@ type chunk struct {
 	bytes    int64 // of the file, read up to the chunk's end
 }
 
+// newChunk returns a chunk with room for so many votes.
+func newChunk(votes int) *chunk {
+	return &chunk{votes: make([]ledger.Vote, 0, votes), assumed: make([]bool, 0, votes), of: make([]reject, 0, votes)}
+}
+
 // reject is a row with the reason why it is not taken.
 type reject struct {
 	line int64
@@ -264,12 +269,14 @@ func (imp *importing) run(ctx context.Context) error {
 
 // read decodes the file and makes its NFTs known.
 func (imp *importing) read(ctx context.Context, chunks chan<- *chunk) error {
+	size := 0 // of the chunk before
 	for last := false; !last; {
-		c := &chunk{}
+		c := newChunk(size)
 		var err error
 		if last, err = imp.fill(c); err != nil {
 			return err
 		}
+		size = len(c.votes)
 		if err := imp.register(ctx, c); err != nil {
 			return err
 		}

@@ -194,14 +194,14 @@ func TestInterruptedRun(t *testing.T) {
 	file.WriteString("voter,a,b,winner,cast_at\n")
 	for v := range sample.Small(3, now).History() {
 		if v.Kind == scoring.Matchup {
-			for range 12 {
+			for range 60 { // more than are submitted together
 				fmt.Fprintf(&file, "%s,%s,%s,%s,%s\n", v.Voter, v.A, v.B, v.Outcome, v.CastAt.Format(time.RFC3339))
 			}
 		}
 	}
 	wantStore, l := database(t)
 	want := read(t, file.String(), options(t, wantStore, l))
-	if want.Recorded < 4500 || want.Recorded != want.Rows {
+	if want.Recorded < 25_000 || want.Recorded != want.Rows {
 		t.Fatalf("%+v", want)
 	}
 	st, l := database(t)

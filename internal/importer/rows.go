@@ -192,7 +192,7 @@ type csvRows struct {
 	values  values
 }
 
-// cell is a field of the last row, a range of the window or of scratch.
+// cell is a field of the last row, a range of it or of scratch.
 type cell struct {
 	from, to  int
 	quoted    bool
@@ -231,8 +231,9 @@ func newCSV(t *text) (*csvRows, error) {
 	default:
 		return nil, fmt.Errorf("reading the header: %w", err)
 	}
+	raw := string(t.window()[:size])
 	for i := range c.cells {
-		c.header = append(c.header, strings.TrimSpace(c.cell(i)))
+		c.header = append(c.header, strings.TrimSpace(c.cell(i, raw)))
 	}
 	if header := strings.Join(c.header, ""); !utf8.ValidString(header) || strings.ContainsRune(header, 0) {
 		return nil, misfit("the header is not text in UTF-8")
@@ -272,14 +273,12 @@ func (c *csvRows) next() (row, error) {
 			raw, line := c.text.take(size)
 			return row{line: line, raw: string(raw), err: err}, nil
 		}
-		r := row{values: c.values.text}
-		blank, found := c.collect(), len(c.cells)
 		raw, line := c.text.take(size)
-		if blank {
+		r := row{line: line, raw: string(raw), values: c.values.text}
+		if c.collect(r.raw) {
 			continue
 		}
-		r.line, r.raw = line, string(raw)
-		if found != len(c.header) {
+		if found := len(c.cells); found != len(c.header) {
 			r.err = &ledger.Error{Code: codeRagged, Message: fmt.Sprintf("has %d columns, the header %d", found, len(c.header))}
 		}
 		return r, nil
@@ -293,8 +292,9 @@ func cmpErr(err, otherwise error) error {
 	return otherwise
 }
 
-// collect puts the cells into values and reports whether all are empty.
-func (c *csvRows) collect() (blank bool) {
+// collect puts the cells of a row into values and reports whether all are
+// empty.
+func (c *csvRows) collect(raw string) (blank bool) {
 	c.values.reset()
 	blank = true
 	for i := range c.cells {
@@ -302,17 +302,19 @@ func (c *csvRows) collect() (blank bool) {
 			blank = false
 		}
 		if i < len(c.targets) && c.targets[i].field != noField {
-			c.values.set(c.targets[i], c.cell(i))
+			c.values.set(c.targets[i], c.cell(i, raw))
 		}
 	}
 	return blank
 }
 
-func (c *csvRows) cell(i int) string {
+// cell returns the content of a cell of the row raw. It is a part of raw, which
+// is kept anyway as long as its vote is, in case that is rejected.
+func (c *csvRows) cell(i int, raw string) string {
 	if c.cells[i].inScratch {
 		return string(c.scratch[c.cells[i].from:c.cells[i].to])
 	}
-	return string(c.text.window()[c.cells[i].from:c.cells[i].to])
+	return raw[c.cells[i].from:c.cells[i].to]
 }
 
 var (

@@ -24,16 +24,9 @@ const (
 // with the place of each and that answer. On an error some may be recorded and
 // some not: repeating the call with the same keys is always safe.
 func Deliver(ctx context.Context, s Submitter, votes []Vote, answered func(i int, a Answer)) error {
-	open := make([]int, len(votes)) // indexes of votes without final answer
-	for i := range open {
-		open[i] = i
-	}
-	for try := 0; len(open) > 0; {
-		batch := make([]Vote, len(open))
-		for i, of := range open {
-			batch[i] = votes[of]
-		}
-		answers, err := s.Submit(ctx, batch)
+	place := func(i int) int { return i } // of the i-th vote still without final answer
+	for try := 0; len(votes) > 0; {
+		answers, err := s.Submit(ctx, votes)
 		if errors.Is(err, ErrBusy) {
 			if !sleep(ctx, busyPause) {
 				return ctx.Err()
@@ -42,22 +35,23 @@ func Deliver(ctx context.Context, s Submitter, votes []Vote, answered func(i int
 		} else if err != nil {
 			return err
 		}
-		var again []int
+		var again []Vote
+		var places []int
 		var last error
 		for i, a := range answers {
 			var refused *Error
 			if errors.As(a.Err, &refused) && (refused.Code == CodeTryAgain || refused.Code == CodeUnknown) {
-				again, last = append(again, open[i]), a.Err
+				again, places, last = append(again, votes[i]), append(places, place(i)), a.Err
 				continue
 			}
-			answered(open[i], a)
+			answered(place(i), a)
 		}
-		open = again
-		if len(open) == 0 {
+		if len(again) == 0 {
 			return nil
 		}
+		votes, place = again, func(i int) int { return places[i] }
 		if try++; try > retries {
-			return fmt.Errorf("%d votes could not be recorded now; run it again, it goes on where it stopped: %w", len(open), last)
+			return fmt.Errorf("%d votes could not be recorded now; run it again, it goes on where it stopped: %w", len(votes), last)
 		}
 		if !sleep(ctx, retryPause) {
 			return ctx.Err()
