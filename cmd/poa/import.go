@@ -25,8 +25,8 @@ import (
 // pages is bounded.
 const (
 	importCommits = 24       // times the ledger's setting
-	importMemory  = 78 << 20 // bytes of Go's own memory; beyond, it is collected more often
-	importPages   = 8200     // set aside for what SQLite caches
+	importMemory  = 76 << 20 // bytes of Go's own memory; beyond, it is collected more often
+	importPages   = 8000     // set aside for what SQLite caches
 )
 
 type importCommand struct {

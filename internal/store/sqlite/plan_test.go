@@ -27,7 +27,7 @@ func TestPlans(t *testing.T) {
 		"ratedNFTs": ratedNFTs, "ratedNFTsOf": ratedNFTsOf, "votesAfter": votesAfter, "votersAfter": votersAfter,
 		"opinionsAfter": opinionsAfter, "historyAfter": historyAfter,
 		"topNFTsOf": topNFTsOf, "historyOf": historyOf, "activityOf": activityOf,
-		"matchupsOf": matchupsOf, "matchupsAgainst": matchupsAgainst, "laterVotes": laterVotes, "moveRating": moveRating, "moveScore": moveScore, "rejectsOf": rejectsOf,
+		"activityRange": activityRange, "matchupsOf": matchupsOf, "matchupsAgainst": matchupsAgainst, "laterVotes": laterVotes, "moveRating": moveRating, "moveScore": moveScore, "rejectsOf": rejectsOf,
 		"takeLease": takeLease, "keepLease": keepLease, "leaseByName": leaseByName, "knownKeys": knownKeys, "nftsByID": nftsByID,
 		"favoritesAfter": favoritesAfter, "rejectsWithCode": rejectsWithCode, "deleteReject": deleteReject, "deleteFavorite": deleteFavorite,
 	}

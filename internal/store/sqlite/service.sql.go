@@ -68,7 +68,8 @@ func (q *Queries) activityAfter(ctx context.Context, arg activityAfterParams) ([
 }
 
 const activityRange = `-- name: activityRange :one
-SELECT CAST(coalesce(min(number), 0) AS INTEGER) AS lowest, CAST(coalesce(max(number), 0) AS INTEGER) AS highest FROM activity
+SELECT CAST(coalesce((SELECT min(number) FROM activity), 0) AS INTEGER) AS lowest,
+       CAST(coalesce((SELECT max(number) FROM activity), 0) AS INTEGER) AS highest
 `
 
 type activityRangeRow struct {
@@ -76,6 +77,8 @@ type activityRangeRow struct {
 	Highest int64
 }
 
+// In a SELECT of its own each is the end of the table; together they would be
+// found by going through all of it.
 func (q *Queries) activityRange(ctx context.Context) (activityRangeRow, error) {
 	row := q.db.QueryRowContext(ctx, activityRange)
 	var i activityRangeRow

@@ -237,7 +237,10 @@ ORDER BY a.number
 LIMIT ?;
 
 -- name: activityRange :one
-SELECT CAST(coalesce(min(number), 0) AS INTEGER) AS lowest, CAST(coalesce(max(number), 0) AS INTEGER) AS highest FROM activity;
+-- In a SELECT of its own each is the end of the table; together they would be
+-- found by going through all of it.
+SELECT CAST(coalesce((SELECT min(number) FROM activity), 0) AS INTEGER) AS lowest,
+       CAST(coalesce((SELECT max(number) FROM activity), 0) AS INTEGER) AS highest;
 
 -- name: activityTime :one
 SELECT at FROM activity WHERE number >= ? ORDER BY number LIMIT 1;
