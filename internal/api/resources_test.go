@@ -331,6 +331,11 @@ func TestRuns(t *testing.T) {
 		if got := read[page](t, s.get("/runs?kind=manual", 200)); len(got.Items) != 1 {
 			t.Errorf("runs by hand: %+v", got)
 		}
+		for body, want := range map[string]int{`{"size":100000}`: 90, `{"size":90}`: 0, `{}`: 0} { // 45 s, one each half second
+			if got := read[struct{ Fits int }](t, s.want(http.StatusAccepted, "POST", "/runs", store.Operator, body)); got.Fits != want {
+				t.Errorf("%s: %d fit, want %d", body, got.Fits, want)
+			}
+		}
 		for _, path := range []string{"/runs", "/backfills"} {
 			s.want(404, "POST", path, store.Operator, `{"collection":"nobody's"}`)
 			s.want(422, "POST", path, store.Operator, `{"size":0}`)
