@@ -15,7 +15,7 @@ build: ## build bin/poa
 try: build ## import a small generated game into a fresh SQLite file and explain a score
 	@dir=$$(mktemp -d) && bin/poa --database sqlite:$$dir/poa.db sample && \
 	echo && bin/poa --database sqlite:$$dir/poa.db top -n 5 && \
-	echo && bin/poa --database sqlite:$$dir/poa.db score fugz-6 && \
+	echo && bin/poa --database sqlite:$$dir/poa.db score kabu-13 && \
 	echo && echo "The database is $$dir/poa.db; bin/poa --database sqlite:$$dir/poa.db does the rest."
 
 demo: build ## play the whole game: 54,312 generated NFTs and people who go on voting

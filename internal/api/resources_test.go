@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"poa/internal/api"
 	"poa/internal/store"
 )
@@ -331,6 +333,11 @@ func TestRuns(t *testing.T) {
 		if got := read[page](t, s.get("/runs?kind=manual", 200)); len(got.Items) != 1 {
 			t.Errorf("runs by hand: %+v", got)
 		}
+		for body, want := range map[string]int{`{"size":100000}`: 90, `{"size":90}`: 0, `{}`: 0} { // 45 s, one each half second
+			if got := read[struct{ Fits int }](t, s.want(http.StatusAccepted, "POST", "/runs", store.Operator, body)); got.Fits != want {
+				t.Errorf("%s: %d fit, want %d", body, got.Fits, want)
+			}
+		}
 		for _, path := range []string{"/runs", "/backfills"} {
 			s.want(404, "POST", path, store.Operator, `{"collection":"nobody's"}`)
 			s.want(422, "POST", path, store.Operator, `{"size":0}`)
@@ -378,6 +385,13 @@ func TestPausedTriggersMarkTheirNFTsDue(t *testing.T) {
 		}
 		if got := read[page](t, s.get("/nfts?status=due", 200)); len(got.Items) != 1 {
 			t.Errorf("due: %+v", got)
+		}
+		s.want(200, "POST", "/triggers/resume", store.Operator, `{}`)
+		changes := read[struct {
+			Items []struct{ From, To map[string]any }
+		}](t, s.get("/settings/changes", 200)).Items
+		if len(changes) != 2 || changes[1].From != nil || changes[1].To["since"] == nil || changes[0].From["since"] == nil || changes[0].To["since"] != nil {
+			t.Errorf("the pause and its end in the audit: %+v", changes)
 		}
 	})
 }
@@ -457,11 +471,21 @@ func TestSettings(t *testing.T) {
 		changes := read[struct {
 			Items []struct {
 				Name, Who, Why string
-				To             any
+				From, To       any
 			}
 		}](t, s.get("/settings/changes", 200)).Items
 		if len(changes) != 4 || changes[0].Who != "the operator" || changes[0].Why != "a test" {
 			t.Errorf("%+v", changes)
+		}
+		from := map[string]any{}
+		for _, c := range changes {
+			from[c.Name] = c.From
+		}
+		want := map[string]any{
+			"batch.size": 20.0, "scoring.publishing.slider_neutral": 50.0, "batch.every": "1h", "trigger.milestones": []any{5.0, 10.0, 25.0, 50.0, 100.0},
+		}
+		if diff := cmp.Diff(want, from); diff != "" {
+			t.Errorf("changed from values that were not stored:\n%s", diff)
 		}
 		for _, c := range []struct{ name, body, location string }{
 			{"folding", `{"values":{"scoring.folding.k":30},"why":"x"}`, "body.values.scoring.folding.k"},

@@ -32,7 +32,8 @@ type runDoc struct {
 	Done        int64      `json:"done"`
 	Changed     int64      `json:"changed" doc:"Scores that came out different"`
 	Failed      int64      `json:"failed"`
-	Left        *float64   `json:"left_seconds,omitempty" doc:"Time left at the pace so far, of a run under way"`
+	Left        *float64   `json:"left_seconds,omitempty" doc:"Time left at the pace so far, within the time cap, of a run under way"`
+	Fits        *int       `json:"fits,omitempty" doc:"In the answer that starts a run: NFTs that the time cap leaves time for at most, where more were asked for"`
 	Reason      string     `json:"reason,omitempty" doc:"Why it ended early"`
 	Cancel      string     `json:"cancel,omitempty" doc:"Who asked to cancel it"`
 	Holder      string     `json:"holder,omitempty" doc:"Process that worked on it last"`
@@ -49,7 +50,7 @@ func (s *server) asRun(r store.Run) runDoc {
 		return d
 	}
 	d.LeaseUntil = moment(r.LeaseUntil)
-	if left, known := outlook.Left(&r, s.Now()); known {
+	if left, known := outlook.Left(&r, s.Settings.Current().Batch, s.Now()); known {
 		seconds := left.Seconds()
 		d.Left = &seconds
 	}
@@ -335,7 +336,7 @@ func (r Requested) name() (string, error) {
 type startRunIn struct {
 	Body struct {
 		Requested
-		Size int `json:"size,omitempty" minimum:"1" maximum:"100000" doc:"NFTs; as many as a batch without it"`
+		Size int `json:"size,omitempty" minimum:"1" maximum:"100000" doc:"NFTs; as many as a batch without it. Its time cap ends the run, whatever its size"`
 	}
 }
 
@@ -353,7 +354,11 @@ func (s *server) startRun(ctx context.Context, in *startRunIn) (*out[runDoc], er
 	if err != nil {
 		return nil, err
 	}
-	return answer(s.asRun(run)), nil
+	doc := s.asRun(run)
+	if cost := batch.Estimate(s.Settings.Current().Batch.Sized(in.Body.Size), in.Body.Size, 0); cost.Left > 0 {
+		doc.Fits = &cost.NFTs
+	}
+	return answer(doc), nil
 }
 
 type startBackfillIn struct {

@@ -52,7 +52,7 @@ func (s *server) asSetting(v config.Value) (settingDoc, error) {
 // changeDoc is a change of a setting.
 type changeDoc struct {
 	Name string    `json:"name"`
-	From any       `json:"from" doc:"null: the value from before it was stored"`
+	From any       `json:"from" doc:"What was in force before; null for no pause"`
 	To   any       `json:"to"`
 	Who  string    `json:"who"`
 	Why  string    `json:"why"`

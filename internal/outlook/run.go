@@ -143,12 +143,16 @@ func Backfill(s batch.Settings, nfts int64, m batch.Measured) time.Duration {
 	return time.Duration(nfts) * (m.PerNFT + pause)
 }
 
-// Left returns the time left of a run at its pace so far; false where it is
-// not known.
-func Left(r *store.Run, now time.Time) (time.Duration, bool) {
-	left := r.Total - r.Done
-	if r.State != store.RunRunning || r.Done <= 0 || left <= 0 {
+// Left returns the time left of a run at its pace so far, at most what the cap
+// leaves to one that has a cap; false where it is not known.
+func Left(r *store.Run, s batch.Settings, now time.Time) (time.Duration, bool) {
+	todo := r.Total - r.Done
+	if r.State != store.RunRunning || r.Done <= 0 || todo <= 0 {
 		return 0, false
 	}
-	return time.Duration(float64(now.Sub(r.CreatedAt)) * float64(left) / float64(r.Done)), true
+	left := time.Duration(float64(now.Sub(r.CreatedAt)) * float64(todo) / float64(r.Done))
+	if p := Inside(r).Pacer; p.Capped {
+		left = min(left, max(0, s.Cap-now.Sub(p.Started)))
+	}
+	return left, true
 }

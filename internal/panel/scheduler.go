@@ -521,8 +521,8 @@ func scope(collection *string) string {
 }
 
 // leftWords says how much time a run has left, and how it stands otherwise.
-func leftWords(r *store.Run, now time.Time) string {
-	switch left, known := outlook.Left(r, now); {
+func leftWords(r *store.Run, s batch.Settings, now time.Time) string {
+	switch left, known := outlook.Left(r, s, now); {
 	case r.Cancel != "":
 		return "ends after the NFTs under way: cancelled by " + r.Cancel
 	case known:

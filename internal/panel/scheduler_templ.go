@@ -1942,9 +1942,9 @@ func progress(r *store.Run, now time.Time, back string) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		var templ_7745c5c3_Var100 string
-		templ_7745c5c3_Var100, templ_7745c5c3_Err = templ.JoinStringErrs(leftWords(r, now))
+		templ_7745c5c3_Var100, templ_7745c5c3_Err = templ.JoinStringErrs(leftWords(r, shellOf(ctx).panel.Settings.Current().Batch, now))
 		if templ_7745c5c3_Err != nil {
-			return templ.Error{Err: templ_7745c5c3_Err, FileName: `scheduler.templ`, Line: 429, Col: 81}
+			return templ.Error{Err: templ_7745c5c3_Err, FileName: `scheduler.templ`, Line: 429, Col: 126}
 		}
 		_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var100))
 		if templ_7745c5c3_Err != nil {

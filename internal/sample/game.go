@@ -1,7 +1,8 @@
 // Package sample generates a game: collections of NFTs, voters of differing
 // taste and diligence, the votes they cast so far and the votes they go on to
-// cast. Demo, benchmark and tests run on it. Everything follows from a seed and
-// the time at which the history ends.
+// cast. Demo, benchmark and tests run on it. Everything follows from a seed,
+// but for the times of votes and their keys, which follow from the seed and the
+// time at which the history ends.
 package sample
 
 import (

@@ -14,11 +14,11 @@ import (
 
 // History returns the votes cast up to the game's end, oldest first. Their keys
 // name the seed and the end, so the same game twice in one database counts
-// once.
+// once. Who votes on what, and how, follows from the seed alone.
 func (g *Game) History() iter.Seq[ledger.Vote] {
 	return func(yield func(ledger.Vote) bool) {
 		c := &cast{g: g, rng: rand.New(rand.NewPCG(g.seed, streamHistory))}
-		times := g.times(c.rng)
+		times := g.times(rand.New(rand.NewPCG(g.seed, streamTimes)))
 		for i, m := range g.plan {
 			v := c.vote(m, times[i])
 			v.Key = fmt.Sprintf("sample-%d-%d-%d", g.seed, g.end.Unix(), i+1)
@@ -33,7 +33,8 @@ func (g *Game) History() iter.Seq[ledger.Vote] {
 func (g *Game) Votes() int { return len(g.plan) }
 
 // times returns ascending times for the plan: more of them lately than early,
-// and most in the evening (UTC).
+// and most in the evening (UTC). How much it reads of rng depends on the hour
+// at which the game ends.
 func (g *Game) times(rng *rand.Rand) []time.Time {
 	start := g.end.Add(-g.span)
 	times := make([]time.Time, 0, len(g.plan))

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"poa/internal/ledger"
 	"poa/internal/sample"
 	"poa/internal/scoring"
@@ -46,10 +48,10 @@ func TestSameSeedSameGame(t *testing.T) {
 	workload := sample.NewWorkload(sample.WorkloadOptions{Seed: 1, End: end})
 	for _, test := range []struct{ name, got, want string }{
 		{"small NFTs", digest(small.NFTs()), "3b049cfed05fabe8"},
-		{"small history", digest(small.History()), "f1510b46dfc1db5f"},
+		{"small history", digest(small.History()), "ed74f8e6d60fa676"},
 		{"small live", digest(live(small, 500)), "85c2f1b8e6db50a8"},
 		{"published NFTs", digest(published.NFTs()), "0618ccf6eaad6714"},
-		{"published history", digest(published.History()), "8d175ffe94254ca2"},
+		{"published history", digest(published.History()), "6a56dee3d054b7d3"},
 		{"published live", digest(live(published, 500)), "8525c2b2174275f9"},
 		{"workload NFTs", digest(workload.NFTs()), "c26ac5aa33532aa3"},
 		{"workload votes", digest(workload.Votes(0, 1000)), "b3f53d2d450a01b4"},
@@ -66,6 +68,38 @@ func TestSameSeedSameGame(t *testing.T) {
 	}
 	if digest(workload.Votes(1, 1000)) == digest(workload.Votes(0, 1000)) {
 		t.Error("another part gave the same votes")
+	}
+}
+
+// A demo begun a little later, or at another hour of the day, is the same game:
+// only the times of its votes, and the keys that name its end, are others.
+func TestTheEndMovesOnlyTimes(t *testing.T) {
+	for name, game := range map[string]func(seed uint64, end time.Time) *sample.Game{"small": sample.Small, "published": sample.Published} {
+		t.Run(name, func(t *testing.T) {
+			read := func(end time.Time) (votes []ledger.Vote, f *folder) {
+				g := game(7, end)
+				f = newFolder()
+				f.fold(t, g.History(), names(g.NFTs()), end)
+				for v := range g.History() {
+					v.Key, v.CastAt = "", time.Time{}
+					votes = append(votes, v)
+				}
+				return votes, f
+			}
+			votes, f := read(end)
+			for _, later := range []time.Duration{10 * time.Second, 7 * time.Hour} {
+				otherVotes, other := read(end.Add(later))
+				if diff := cmp.Diff(votes, otherVotes); diff != "" {
+					t.Fatalf("%v later somebody else votes, or otherwise (-first +later):\n%s", later, diff)
+				}
+				if diff := cmp.Diff(f.ratings, other.ratings); diff != "" {
+					t.Errorf("%v later the ratings are others:\n%s", later, diff)
+				}
+				if diff := cmp.Diff(f.voters, other.voters); diff != "" {
+					t.Errorf("%v later the voters are others:\n%s", later, diff)
+				}
+			}
+		})
 	}
 }
 

@@ -149,5 +149,6 @@ const (
 	streamChosen
 	streamHistory
 	streamLive
+	streamTimes
 	streamVotes = 1 << 32
 )

@@ -507,6 +507,51 @@ func TestManualRunTakesItsSizeAndCollection(t *testing.T) {
 	})
 }
 
+// The row of a run is saved after every NFT in fixed mode, so it does not carry
+// all that was asked for. The run does all of it, or all there is.
+func TestLargeSizeKeepsTheRowSmall(t *testing.T) {
+	const nfts = 230
+	for _, test := range []struct {
+		name       string
+		size, want int
+		how        string
+	}{
+		{"all there is", 100_000, nfts, "all that was planned is done, 230 NFTs"},
+		{"all that was asked for", 200, 200, "all that was planned is done, 200 NFTs"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inWorld(t, nfts, func(w *world) {
+				w.pauseSchedule()
+				w.batch.Cap = time.Hour
+				largest, expected := 0, map[int64]bool{}
+				w.saving = func(r store.Run) time.Duration {
+					if r.Kind == store.ManualRun {
+						largest = max(largest, len(r.Plan))
+						expected[r.Total] = true
+					}
+					return 0
+				}
+				a, _ := w.process("a")
+				if _, err := a.RunNow(context.Background(), scheduler.Manual{Size: test.size, Who: "op", Name: "large"}); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(5 * time.Minute)
+				w.stop(a)
+				r := w.runs(store.ManualRun)[0]
+				if r.State != store.RunDone || r.StopReason != test.how || r.Done != int64(test.want) || r.Total != r.Done || w.scored() != r.Done {
+					t.Errorf("%d scored, %+v", w.scored(), r)
+				}
+				if !expected[int64(test.size)] {
+					t.Errorf("under way it never expected %d, only %v", test.size, expected)
+				}
+				if largest < 1000 || largest > 32_000 {
+					t.Errorf("the largest plan that was saved has %d bytes, want up to 32,000", largest)
+				}
+			})
+		})
+	}
+}
+
 func TestAdaptiveRunCoversTheBacklog(t *testing.T) {
 	inWorld(t, 900, func(w *world) {
 		w.batch.Mode = batch.Adaptive

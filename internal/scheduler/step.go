@@ -165,33 +165,42 @@ func (t *step) next(ctx context.Context) (nfts []int64, left int, err error) {
 	}
 	t.plan.Items = t.plan.Items[taken:]
 	left = len(t.plan.Items)
-	if left == 0 && t.paced().Mode == batch.Adaptive {
+	if more := t.run.Total > t.run.Done+int64(taken+left); more || left == 0 && t.paced().Mode == batch.Adaptive {
 		left = -1
 	}
 	return nfts, left, nil
 }
 
-// fill plans what a batch or manual run takes next: in fixed mode once, in
-// adaptive mode a chunk at a time.
+// planned is how many NFTs a run in fixed mode plans at a time, more than the
+// default cap leaves time for. The row of the run is saved after each NFT with
+// what is left of them, so a large size must not make it large.
+const planned = 100
+
+// fill plans what a batch or manual run takes next: of its size in fixed mode
+// as many as planned, in adaptive mode a chunk.
 func (t *step) fill(ctx context.Context, chunk int) error {
 	s := t.paced()
+	want := s.Size - int(t.run.Done)
+	size := min(planned, want)
 	if s.Mode == batch.Adaptive {
-		s = s.Sized(chunk)
+		size = chunk
 		if t.plan.Size > 0 { // asked for: no more than that
-			s = s.Sized(min(chunk, t.plan.Size-int(t.run.Done)))
+			size = min(chunk, want)
 		}
-	} else if t.run.Done > 0 {
+	}
+	t.run.Total = t.run.Done
+	if size <= 0 {
 		return nil
 	}
-	if s.Size <= 0 {
-		return nil
-	}
-	items, err := t.Plan(ctx, s, t.run.Collection)
+	items, err := t.Plan(ctx, s.Sized(size), t.run.Collection)
 	if err != nil {
 		return err
 	}
 	t.plan.Items = items
 	t.run.Total += int64(len(items))
+	if s.Mode == batch.Fixed && len(items) == size { // there may be as many as are wanted
+		t.run.Total = t.run.Done + int64(want)
+	}
 	return nil
 }
 

@@ -21,7 +21,7 @@ type InForce struct {
 
 // Pause is an operator's pause. The zero Pause is none.
 type Pause struct {
-	Since  time.Time `json:"since"`
+	Since  time.Time `json:"since,omitzero"` // zero: none
 	Until  time.Time `json:"until,omitzero"` // zero: until resumed
 	Reason string    `json:"reason"`
 	Who    string    `json:"who"`

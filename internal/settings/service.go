@@ -329,7 +329,11 @@ func (s *Service) Change(ctx context.Context, c Change) error {
 		names := slices.Sorted(maps.Keys(c.Values))
 		changes := make([]store.SettingChange, len(names))
 		for i, name := range names {
-			changes[i] = store.SettingChange{Name: name, To: string(c.Values[name]), Who: c.Who, Why: c.Why, At: s.now()}
+			from, err := s.inForce(name)
+			if err != nil {
+				return err
+			}
+			changes[i] = store.SettingChange{Name: name, From: from, To: string(c.Values[name]), Who: c.Who, Why: c.Why, At: s.now()}
 		}
 		err = s.put(ctx, version, store.SettingsChanged, changed+strings.Join(names, ", ")+": "+c.Why, c.Who, changes...)
 		if err == nil {
@@ -340,6 +344,17 @@ func (s *Service) Change(ctx context.Context, c Change) error {
 		}
 	}
 	return fmt.Errorf("storing settings: %w: others were stored each time meanwhile", store.ErrContention)
+}
+
+// inForce returns the value of a setting here as it would be stored.
+func (s *Service) inForce(name string) (string, error) {
+	values := s.List()
+	i := slices.IndexFunc(values, func(v config.Value) bool { return v.Name == name })
+	text, err := config.Encode(values[i].Value)
+	if err != nil {
+		return "", fmt.Errorf("writing the value of %s: %w", name, err)
+	}
+	return string(text), nil
 }
 
 // checked checks a change, and returns the version of the stored settings that

@@ -83,7 +83,7 @@ type Service interface {
 	VotesOf(ctx context.Context, nft, voter int64, before int64, limit int) ([]Vote, error)
 
 	// PutSettings stores the values of settings (JSON) with their audit entries,
-	// each From what it replaces, and logs the activity, in one transaction. It
+	// each From what it replaces, if something was stored, and logs the activity, in one transaction. It
 	// is ErrChanged, and nothing is stored, where the version of the settings is
 	// not asOf, unless that is AnyVersion.
 	PutSettings(ctx context.Context, asOf int64, changes []SettingChange, log Activity) error

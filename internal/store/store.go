@@ -350,7 +350,8 @@ type Reject struct {
 }
 
 // SettingChange is a change of a setting, with its audit entry. Values are
-// JSON; From is filled in when read back.
+// JSON. From is what was stored; where nothing was, what the one who makes the
+// change gives as in force until then, "" for nothing.
 type SettingChange struct {
 	Name, From, To string
 	Who, Why       string

@@ -146,15 +146,16 @@ func (q *Queries) InsertScoringVersion(ctx context.Context, arg InsertScoringVer
 
 const insertSettingAudit = `-- name: InsertSettingAudit :exec
 INSERT INTO settings_audit (at, who, name, from_value, to_value, why)
-SELECT $1, $2, $3, COALESCE((SELECT s.value FROM settings s WHERE s.name = $3), ''), $4, $5
+SELECT $1, $2, $3, COALESCE((SELECT s.value FROM settings s WHERE s.name = $3), $4::text), $5, $6
 `
 
 type InsertSettingAuditParams struct {
-	At      pgtype.Timestamptz
-	Who     string
-	Name    string
-	ToValue string
-	Why     string
+	At        pgtype.Timestamptz
+	Who       string
+	Name      string
+	FromValue string
+	ToValue   string
+	Why       string
 }
 
 func (q *Queries) InsertSettingAudit(ctx context.Context, arg InsertSettingAuditParams) error {
@@ -162,6 +163,7 @@ func (q *Queries) InsertSettingAudit(ctx context.Context, arg InsertSettingAudit
 		arg.At,
 		arg.Who,
 		arg.Name,
+		arg.FromValue,
 		arg.ToValue,
 		arg.Why,
 	)

@@ -242,7 +242,7 @@ func (l *link) putSettings(ctx context.Context, changes ...store.SettingChange) 
 	var errs []error
 	for _, c := range changes {
 		errs = append(errs,
-			l.q.InsertSettingAudit(ctx, InsertSettingAuditParams{At: stamp(c.At), Who: c.Who, Name: c.Name, ToValue: c.To, Why: c.Why}),
+			l.q.InsertSettingAudit(ctx, InsertSettingAuditParams{At: stamp(c.At), Who: c.Who, Name: c.Name, FromValue: c.From, ToValue: c.To, Why: c.Why}),
 			l.q.UpsertSetting(ctx, UpsertSettingParams{Name: c.Name, Value: c.To, ChangedAt: stamp(c.At)}))
 	}
 	return errors.Join(errs...)

@@ -477,7 +477,9 @@ func (s *Store) PutRejects(ctx context.Context, rejects []store.Reject) error {
 
 func changeSetting(ctx context.Context, q *Queries, c *store.SettingChange) error {
 	from, err := q.settingValue(ctx, c.Name)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	if errors.Is(err, sql.ErrNoRows) {
+		from = c.From
+	} else if err != nil {
 		return err
 	}
 	if err := q.putSetting(ctx, putSettingParams{Name: c.Name, Value: c.To, ChangedAt: micros(c.At)}); err != nil {

@@ -19,7 +19,7 @@ func testSettings(t *testing.T, open opener) {
 		s := open.service(t)
 		changes := []store.SettingChange{
 			{Name: "batch.size", To: "20", Who: "ann", Why: "more", At: base.Add(time.Microsecond)},
-			{Name: "batch.every", To: `"60m"`, Who: "bob", At: base},
+			{Name: "batch.every", From: `"1h"`, To: `"60m"`, Who: "bob", At: base},
 			{Name: "batch.size", From: "ignored", To: "30", Who: "bob", Why: "ünï", At: base.Add(time.Hour)},
 			{Name: "trigger.milestones", To: `[5,10]`, Who: "ann", At: base.Add(2 * time.Hour)},
 			{Name: "batch.size", To: "30", Who: "ann", At: base.Add(3 * time.Hour)},

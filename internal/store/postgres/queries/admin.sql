@@ -60,7 +60,7 @@ ON CONFLICT (source, line, "row") DO UPDATE SET
 
 -- name: InsertSettingAudit :exec
 INSERT INTO settings_audit (at, who, name, from_value, to_value, why)
-SELECT @at, @who, @name, COALESCE((SELECT s.value FROM settings s WHERE s.name = @name), ''), @to_value, @why;
+SELECT @at, @who, @name, COALESCE((SELECT s.value FROM settings s WHERE s.name = @name), @from_value::text), @to_value, @why;
 
 -- name: UpsertSetting :exec
 INSERT INTO settings (name, value, changed_at) VALUES (@name, @value, @changed_at)

@@ -177,7 +177,7 @@ CREATE TABLE settings_audit (
     at         INTEGER NOT NULL,
     who        TEXT    NOT NULL,
     name       TEXT    NOT NULL,
-    from_value TEXT    NOT NULL, -- '' where there was none
+    from_value TEXT    NOT NULL, -- '' for nothing
     to_value   TEXT    NOT NULL,
     why        TEXT    NOT NULL
 ) STRICT;
