@@ -4,7 +4,7 @@ GO ?= go
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TOOL = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help try demo bench test fuzz race check generate vendor screenshot build
+.PHONY: help try demo bench test long fuzz race check generate vendor screenshot build
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -27,6 +27,9 @@ bench: build deps ## measure votes, computations and what they cost, on both dat
 test: deps ## run all tests and each fuzz target for a moment, installing PostgreSQL and Chromium from Debian's packages when they are missing
 	$(GO) test ./...
 	$(MAKE) -s fuzz
+
+long: deps ## run the tests that kill processes as long as a release wants them, for over an hour
+	POA_LONG=1 $(GO) test -count=1 -v -timeout 3h ./internal/ledger ./internal/e2e
 
 FUZZTIME ?= 3s
 

@@ -2,7 +2,8 @@
 // databases, with clients that vote over HTTP while processes are killed,
 // databases restart and disks fill up. Everything is on loopback.
 //
-// POA_LONG in the environment makes the tests as long as a release wants them.
+// POA_LONG in the environment, which `make long` sets, makes the tests as long
+// as a release wants them: docs/architecture.md tells what is longer.
 package e2e_test
 
 import (
@@ -19,6 +20,13 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	if description := os.Getenv(playerEnv); description != "" {
+		if err := playOn(description); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	path, folder, err := program.Build()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

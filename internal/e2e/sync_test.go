@@ -99,8 +99,9 @@ func runWith(t *testing.T, database string, settings []string, args ...string) (
 	return 0, string(out)
 }
 
-// A game is followed while it is played, some of it in transactions that commit
-// late, and whoever follows it or writes scores back is killed again and again.
+// A game of the published size is followed while another process plays it on,
+// some of it in transactions that commit late, and whoever follows it or writes
+// scores back is killed again and again.
 func TestFollowingAGame(t *testing.T) {
 	for name, database := range map[string]func(t *testing.T) string{
 		"sqlite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "poa.db") },
@@ -108,26 +109,20 @@ func TestFollowingAGame(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o := gametest.Options{Seed: 5, NFTs: 3000, Users: 300, Votes: 12_000, Favorites: 1500, TenPoint: true, End: time.Now()}
-			live := gametest.LiveOptions{Seed: 6, For: 15 * time.Second, BrokenEvery: 25, Long: 3, LongFrom: 500 * time.Millisecond, LongTo: 6 * time.Second, LockTimeout: 10 * time.Second}
+			o := gametest.Options{Seed: 5, NFTs: 54_312, Users: 5000, Votes: 12_000, Favorites: 2000, TenPoint: true, End: time.Now()}
+			live := gametest.LiveOptions{Seed: 6, For: 30 * time.Second, BrokenEvery: 25, Long: 3, LongFrom: 500 * time.Millisecond, LongTo: 6 * time.Second, LockTimeout: 10 * time.Second}
 			if long() {
-				o.NFTs, o.Users, o.Votes, o.Favorites = 54_312, 3000, 120_000, 12_000
+				o.Votes, o.Favorites = 120_000, 12_000
 				live.For, live.LongTo = 3*time.Minute, 90*time.Second
 			}
-			followAndKill(t, play(t, o), database(t), live)
+			f := play(t, o)
+			followAndKill(t, f, database(t), player{f.url, o, live})
 		})
 	}
 }
 
-func followAndKill(t *testing.T, f *followed, database string, live gametest.LiveOptions) {
+func followAndKill(t *testing.T, f *followed, database string, p player) {
 	must(t, database, "migrate")
-	played := make(chan error, 1)
-	var counts gametest.Played
-	go func() {
-		var err error
-		counts, err = f.Live(t.Context(), f.url, live)
-		played <- err
-	}()
 	random := rand.New(rand.NewPCG(1, 2))
 	begin := func() *process {
 		if random.IntN(3) == 0 {
@@ -135,19 +130,18 @@ func followAndKill(t *testing.T, f *followed, database string, live gametest.Liv
 		}
 		return start(t, command(t, database, f.settings(), "sync"))
 	}
-	kills := 0
-	for over := false; !over; kills++ {
+	player := startPlayer(t, p)
+	rounds := 0
+	for over := false; !over; rounds++ {
 		spread := 2000 // ms
-		if long() && kills%2 == 0 {
+		if long() && rounds%2 == 0 {
 			spread = 15_000 // so that reading it all comes to an end in between
 		}
 		processes := []*process{begin(), begin(), start(t, command(t, database, f.writeSettings(), "writeback", "run"))} // the second takes over
 		for i, p := range processes {
 			select {
-			case err := <-played:
-				if over = true; err != nil {
-					t.Fatal(err)
-				}
+			case <-player.Gone:
+				over = true
 			case <-p.Gone:
 				t.Fatalf("a process ended by itself with exit code %d:\n%s", p.ExitCode(), p.Tail())
 			case <-time.After(time.Duration(200+random.IntN(spread*(i+1))) * time.Millisecond):
@@ -155,11 +149,12 @@ func followAndKill(t *testing.T, f *followed, database string, live gametest.Liv
 			p.Kill()
 		}
 	}
+	counts := played(t, player)
 	last := f.sync(database)
 	if again := f.sync(database); again.Recorded != 0 || again.Rejected != 0 || again.Withdrawn != 0 {
 		t.Errorf("a sync after the last one found something new: %+v", again)
 	}
-	t.Logf("played %+v; killed %d pairs of processes; the last sync: %+v", counts, kills, last)
+	t.Logf("played %+v; killed three processes %d times; the last sync: %+v", counts, rounds, last)
 	if counts.Late == 0 || counts.Gone == 0 || counts.Repeated == 0 || counts.Broken == 0 {
 		t.Errorf("the game was not played enough: %+v", counts)
 	}

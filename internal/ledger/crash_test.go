@@ -34,7 +34,8 @@ import (
 // JSON lines, submits each in a goroutine of its own and writes the answers.
 const workerEnv = "POA_LEDGER_WORKER"
 
-// longEnv set makes the crash tests as long as a release wants them.
+// longEnv set, as `make long` does, makes the crash tests as long as a release
+// wants them.
 const longEnv = "POA_LONG"
 
 type workerVote struct {
