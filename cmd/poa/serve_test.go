@@ -207,7 +207,9 @@ func TestOneProcessServesAFile(t *testing.T) {
 	if err := first.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	serve(t, database).stop()
+	if err := serve(t, database).Kill(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestServeBesideStoredSettingsThatDoNotFit starts a service where a setting is
@@ -301,6 +303,7 @@ func TestCommandsAreCounted(t *testing.T) {
 		poa(t, database, "migrate")
 		gateway, operator := newKey(t, database, "voter-gateway"), newKey(t, database, "operator")
 		s := serve(t, database)
+		s.want(200, "POST", "/api/v1/scheduler/pause", operator, `{"reason":"no batch computes what the commands do"}`)
 		s.want(200, "POST", "/api/v1/nfts", operator, `[{"id":"c/1"},{"id":"c/2"},{"id":"c/3"}]`)
 		s.want(201, "POST", "/api/v1/votes", gateway, `{"key":"k1","voter":"ann","kind":"fire","a":"c/3"}`)
 		file := filepath.Join(t.TempDir(), "votes.csv")

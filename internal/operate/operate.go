@@ -197,7 +197,8 @@ func (s *Service) Register(ctx context.Context, nfts []store.NFT, who string) (c
 	}
 	updated = len(distinct) - created
 	detail := fmt.Sprintf("%d registered, %d updated", created, updated)
-	if len(distinct) == 1 {
+	const line = 40 // bytes that the log shows without a break
+	if len(distinct) == 1 && len(nfts[0].ID) <= line {
 		detail += ": " + nfts[0].ID
 	}
 	return created, updated, s.log(ctx, store.Activity{At: s.now(), Kind: store.NFTsRegistered, Who: who, Detail: detail})
