@@ -19,14 +19,15 @@ import (
 	"poa/internal/store/sqlite"
 )
 
-// An import commits many more votes at once than a service: the entries of a
-// vote fall anywhere in the indexes, and the more votes a commit has, the more
-// of them share a page that has to be written. Their memory and that of the
-// pages is bounded.
+// An import commits many more votes at once than a service. On SQLite the
+// entries of a vote fall anywhere in the indexes, and the more votes a commit
+// has, the more of them share a page that has to be written; PostgreSQL writes
+// its pages later, and more votes would only take more memory. That is bounded.
 const (
-	importCommits = 24       // times the ledger's setting
-	importMemory  = 76 << 20 // bytes of Go's own memory; beyond, it is collected more often
-	importPages   = 8000     // set aside for what SQLite caches
+	importCommits       = 6        // times the ledger's setting
+	importCommitsSQLite = 24       // likewise
+	importMemory        = 76 << 20 // bytes of Go's own memory; beyond, it is collected more often
+	importPages         = 8000     // set aside for what SQLite caches
 )
 
 type importCommand struct {
@@ -88,7 +89,9 @@ func (c *importCommand) Run(ctx context.Context, m *Main) error {
 	if err != nil {
 		return usageError{err}
 	}
+	commits := importCommits
 	if m.database().Engine == config.SQLite { // before it is opened
+		commits = importCommitsSQLite
 		if err := sqlite.ReservePages(importPages); err != nil {
 			m.log.Debug("the import takes more memory", "err", err)
 		}
@@ -100,7 +103,7 @@ func (c *importCommand) Run(ctx context.Context, m *Main) error {
 	if err != nil {
 		return err
 	}
-	m.config.Ledger.MaxCommit *= importCommits
+	m.config.Ledger.MaxCommit *= commits
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(importMemory))
 	l := m.newLedger(policy)
 	o.Store, o.Ledger, o.Now = m.store, l, m.Now
