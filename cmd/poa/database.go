@@ -119,8 +119,14 @@ func (m *Main) policy(ctx context.Context) (*publish.Policy, error) {
 
 // newLedger starts the intake of votes.
 func (m *Main) newLedger(p *publish.Policy) *ledger.Ledger {
+	return m.newLedgerOf(p, m.config.Ledger.MaxCommit, m.config.Ledger.MaxCommit)
+}
+
+// newLedgerOf is newLedger with other sizes than the settings': votes in one
+// commit, and votes of it that are folded together.
+func (m *Main) newLedgerOf(p *publish.Policy, commit, fold int) *ledger.Ledger {
 	return ledger.New(m.store, ledger.Options{
-		Policy: p, Now: m.Now, MaxCommit: m.config.Ledger.MaxCommit, MaxQueue: m.config.Ledger.MaxQueue, Observer: m.recorder(), Log: m.log,
+		Policy: p, Now: m.Now, MaxCommit: commit, MaxFold: fold, MaxQueue: m.config.Ledger.MaxQueue, Observer: m.recorder(), Log: m.log,
 	})
 }
 

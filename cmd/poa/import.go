@@ -19,15 +19,17 @@ import (
 	"poa/internal/store/sqlite"
 )
 
-// An import commits many more votes at once than a service. On SQLite the
-// entries of a vote fall anywhere in the indexes, and the more votes a commit
-// has, the more of them share a page that has to be written; PostgreSQL writes
-// its pages later, and more votes would only take more memory. That is bounded.
+// An import folds more votes at once than a service, and as many on both
+// databases, so that both publish the same scores. On SQLite it commits several
+// folds together: the entries of a vote fall anywhere in the indexes, and the
+// more votes a commit has, the more of them share a page that has to be
+// written. PostgreSQL writes its pages later, and its transactions lock rows
+// that others wait for. Memory is bounded.
 const (
-	importCommits       = 6        // times the ledger's setting
-	importCommitsSQLite = 24       // likewise
-	importMemory        = 76 << 20 // bytes of Go's own memory; beyond, it is collected more often
-	importPages         = 8000     // set aside for what SQLite caches
+	importFold   = 6        // times the ledger's setting
+	importFolds  = 4        // in a commit on SQLite
+	importMemory = 76 << 20 // bytes of Go's own memory; beyond, it is collected more often
+	importPages  = 8000     // set aside for what SQLite caches
 )
 
 type importCommand struct {
@@ -89,9 +91,9 @@ func (c *importCommand) Run(ctx context.Context, m *Main) error {
 	if err != nil {
 		return usageError{err}
 	}
-	commits := importCommits
+	folds := 1
 	if m.database().Engine == config.SQLite { // before it is opened
-		commits = importCommitsSQLite
+		folds = importFolds
 		if err := sqlite.ReservePages(importPages); err != nil {
 			m.log.Debug("the import takes more memory", "err", err)
 		}
@@ -103,9 +105,9 @@ func (c *importCommand) Run(ctx context.Context, m *Main) error {
 	if err != nil {
 		return err
 	}
-	m.config.Ledger.MaxCommit *= commits
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(importMemory))
-	l := m.newLedger(policy)
+	fold := importFold * m.config.Ledger.MaxCommit
+	l := m.newLedgerOf(policy, folds*fold, fold)
 	o.Store, o.Ledger, o.Now = m.store, l, m.Now
 	rejected, err := c.files(ctx, m, o)
 	// The ledger drains even where ctx has ended.

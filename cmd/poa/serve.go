@@ -83,7 +83,7 @@ func (c *serveCommand) Run(ctx context.Context, m *Main) error {
 		return errors.Join(err, s.stop())
 	}
 	m.printf("poa serves http://%s from %s\n", s.listener.Addr(), m.database())
-	if err := s.invite(ctx, m); err != nil {
+	if err := s.invite(ctx, m); err != nil && ctx.Err() == nil {
 		return errors.Join(err, s.stop())
 	}
 	select {

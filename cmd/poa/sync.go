@@ -51,8 +51,8 @@ func (c *syncCommand) Run(ctx context.Context, m *Main) error {
 		return err
 	}
 	// As in an import: a page of an index is written once for all its votes.
-	m.config.Ledger.MaxCommit *= importCommits
-	l := m.newLedger(inForce.Current().Policy)
+	votes := importFold * m.config.Ledger.MaxCommit
+	l := m.newLedgerOf(inForce.Current().Policy, votes, votes)
 	inForce.OnChange(func(in *settings.InForce) { l.SetPolicy(in.Policy) })
 	inForce.Start()
 	defer inForce.Stop()

@@ -20,9 +20,10 @@ import (
 // leader of the job queue.
 func TestOneBatchPerWindow(t *testing.T) {
 	t.Parallel()
-	every, windows, size := 45*time.Second, 2, 10
+	const every = time.Minute
+	windows, size := 2, 10
 	if long() {
-		every, windows, size = time.Minute, 60, 20
+		windows, size = 60, 20
 	}
 	database := pgtest.New(t)
 	a := api{t, web(t), makeKeys(t, database)}

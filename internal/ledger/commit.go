@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"poa/internal/store"
@@ -118,8 +119,7 @@ type attempted struct {
 func (l *Ledger) attempt(group []*pending, prior map[string]Answer, patience time.Duration) (attempted, error) {
 	ctx, cancel := context.WithTimeout(l.ctx, patience)
 	defer cancel()
-	var f fold
-	var answers []Answer
+	var tried attempted
 	began := l.now()
 	err := l.store.Update(ctx, func(tx store.Tx) (err error) {
 		defer func() {
@@ -127,18 +127,40 @@ func (l *Ledger) attempt(group []*pending, prior map[string]Answer, patience tim
 				err = fmt.Errorf("folding panicked: %v", r)
 			}
 		}()
-		f = fold{policy: l.policy.Load(), now: l.now().UTC().Truncate(time.Microsecond), group: group, prior: prior}
-		answers, err = f.run(ctx, tx)
-		return err
+		tried = attempted{}
+		policy, now := l.policy.Load(), l.now().UTC().Truncate(time.Microsecond)
+		for part := range slices.Chunk(group, l.fold) {
+			f := fold{policy: policy, now: now, group: part, prior: prior}
+			answers, err := f.run(ctx, tx)
+			if errors.Is(err, errMissing) && len(part) < len(group) {
+				if err = l.addRows(ctx, tx, part); err == nil {
+					f = fold{policy: policy, now: now, group: part, prior: prior}
+					answers, err = f.run(ctx, tx)
+				}
+			}
+			if err != nil {
+				return err
+			}
+			tried.add(answers, &f)
+		}
+		return nil
 	})
 	if err == nil || errors.Is(err, store.ErrOutcomeUnknown) {
-		commit := Commit{Votes: len(f.sheet.Votes), Took: l.now().Sub(began), Activity: f.sheet.Activity}
-		return attempted{answers, commit, len(f.told) > 0}, err
+		tried.commit.Took = l.now().Sub(began)
+		return tried, err
 	}
 	if ctx.Err() != nil {
 		err = fmt.Errorf("%w: no answer in time: %w", store.ErrContention, err)
 	}
 	return attempted{}, err
+}
+
+// add adds what one part of the group came to.
+func (a *attempted) add(answers []Answer, f *fold) {
+	a.answers = append(a.answers, answers...)
+	a.commit.Votes += len(f.sheet.Votes)
+	a.commit.Activity = append(a.commit.Activity, f.sheet.Activity...)
+	a.found = a.found || len(f.told) > 0
 }
 
 // ensure inserts the rating and voter rows that a group lacks, in a
@@ -148,15 +170,16 @@ func (l *Ledger) attempt(group []*pending, prior map[string]Answer, patience tim
 func (l *Ledger) ensure(group []*pending) error {
 	ctx, cancel := context.WithTimeout(l.ctx, l.patience)
 	defer cancel()
+	return l.store.Update(ctx, func(tx store.Tx) error { return l.addRows(ctx, tx, group) })
+}
+
+// addRows does that within a transaction.
+func (l *Ledger) addRows(ctx context.Context, tx store.Tx, group []*pending) error {
 	folding := &l.policy.Load().Constants.Folding
 	now := l.now().UTC().Truncate(time.Microsecond)
 	nfts, _ := ids(group)
-	var unknown []string
-	err := l.store.Update(ctx, func(tx store.Tx) (err error) {
-		unknown, err = tx.Ensure(ctx, nfts, nil, folding.NewRating(), folding.NewVoter(), now)
-		if err != nil {
-			return err
-		}
+	unknown, err := tx.Ensure(ctx, nfts, nil, folding.NewRating(), folding.NewVoter(), now)
+	if err == nil {
 		refused := make(map[string]bool, len(unknown))
 		for _, id := range unknown {
 			refused[id] = true
@@ -166,8 +189,7 @@ func (l *Ledger) ensure(group []*pending) error {
 		}
 		_, voters := ids(group)
 		_, err = tx.Ensure(ctx, nil, voters, folding.NewRating(), folding.NewVoter(), now)
-		return err
-	})
+	}
 	if err != nil {
 		return fmt.Errorf("adding rating and voter rows: %w", err)
 	}

@@ -24,10 +24,16 @@ var (
 )
 
 // Options of a Ledger. A zero field means its default.
+//
+// With MaxFold below MaxCommit a commit folds one part of its votes after the
+// other, which bounds its memory, and publishes each part's scores, as if the
+// parts were commits. It locks rows anew for each part, so this is for stores
+// with a single writer only: with several, parts would lock in no order.
 type Options struct {
 	Policy    *publish.Policy  // required
 	Now       func() time.Time // time.Now
 	MaxCommit int              // votes in one commit: 1000
+	MaxFold   int              // votes of a commit that are folded together: all; see below
 	MaxQueue  int              // votes waiting: 20000
 	Patience  time.Duration    // how long a commit is repeated before its votes are told to try again: 20 s
 	Observer  Observer         // none
@@ -40,6 +46,7 @@ type Ledger struct {
 	policy   atomic.Pointer[publish.Policy]
 	now      func() time.Time
 	limit    int
+	fold     int // votes
 	maxQueue int
 	patience time.Duration
 	observer Observer
@@ -76,7 +83,7 @@ type call struct {
 // New starts a ledger. Close it to end its goroutines.
 func New(st store.Store, o Options) *Ledger {
 	l := &Ledger{
-		store: st, now: o.Now, limit: o.MaxCommit, maxQueue: o.MaxQueue, patience: o.Patience, observer: o.Observer, log: o.Log,
+		store: st, now: o.Now, limit: o.MaxCommit, fold: o.MaxFold, maxQueue: o.MaxQueue, patience: o.Patience, observer: o.Observer, log: o.Log,
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 		merges: make(chan struct{}, 1), merged: make(chan struct{}),
 	}
@@ -86,6 +93,9 @@ func New(st store.Store, o Options) *Ledger {
 	}
 	if l.limit <= 0 {
 		l.limit = 1000
+	}
+	if l.fold <= 0 {
+		l.fold = l.limit
 	}
 	if l.maxQueue <= 0 {
 		l.maxQueue = 20000

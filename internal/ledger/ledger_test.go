@@ -11,11 +11,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"poa/internal/ledger"
 	"poa/internal/publish"
 	"poa/internal/scoring"
 	"poa/internal/store"
 	"poa/internal/store/sqlite/sqlitetest"
+	"poa/internal/store/storetest"
 	"poa/internal/trigger"
 	"poa/internal/verify"
 )
@@ -281,6 +284,67 @@ func TestOneScorePerNFTAndCommit(t *testing.T) {
 		t.Errorf("reasons %v", r)
 	}
 	g.verify()
+}
+
+// commitsSeen is an Observer that keeps all commits.
+type commitsSeen []ledger.Commit
+
+func (s *commitsSeen) Committed(c ledger.Commit)           { *s = append(*s, c) }
+func (*commitsSeen) Answered(*ledger.Vote, *ledger.Answer) {}
+
+// Parts of a commit are folded as if each were a commit, and answered alike.
+func TestPartsOfACommit(t *testing.T) {
+	var votes []ledger.Vote
+	for i := range 40 {
+		voter, a, b := fmt.Sprintf("v%d", i/9), fmt.Sprintf("n%d", i%7), fmt.Sprintf("n%d", 7+i%3)
+		switch key := fmt.Sprint(i); {
+		case i%10 == 9: // one of before, mostly of an earlier part
+			votes = append(votes, votes[i-7])
+		case i == 21:
+			votes = append(votes, matchup(key, voter, a, "nowhere", scoring.WinA))
+		case i%5 == 1:
+			votes = append(votes, opinion(key, voter, a, scoring.Fire, 0))
+		case i%5 == 3:
+			votes = append(votes, super(key, voter, a, b, scoring.Outcome(1+i%3)))
+		default:
+			votes = append(votes, matchup(key, voter, a, b, scoring.Outcome(1+i%3)))
+		}
+	}
+	run := func(commit, fold int) (answers []ledger.Answer, state storetest.State, seen ledger.Commit) {
+		synctest.Test(t, func(t *testing.T) {
+			var commits commitsSeen
+			g := newGame(t, func(o *ledger.Options, _ *store.Store) {
+				o.MaxCommit, o.MaxFold, o.Observer = commit, fold, &commits
+			})
+			answers, state = g.submit(votes...), storetest.StateOf(t, g.store)
+			g.verify()
+			for _, c := range commits {
+				seen.Votes += c.Votes
+				seen.Activity = append(seen.Activity, c.Activity...)
+			}
+			if got, want := len(commits), (len(votes)+commit-1)/commit; got != want {
+				t.Errorf("%d commits, want %d", got, want)
+			}
+		})
+		return answers, state, seen
+	}
+	answers, state, seen := run(8, 8)
+	partAnswers, partState, partSeen := run(40, 8)
+	for i := range answers {
+		answers[i].Took, partAnswers[i].Took = 0, 0
+	}
+	if diff := cmp.Diff(answers, partAnswers); diff != "" {
+		t.Errorf("answers:\n%s", diff)
+	}
+	if diff := cmp.Diff(state, partState); diff != "" {
+		t.Errorf("state:\n%s", diff)
+	}
+	if diff := cmp.Diff(seen, partSeen); diff != "" {
+		t.Errorf("observed:\n%s", diff)
+	}
+	if code(answers[21].Err) != ledger.CodeUnknownNFT || !answers[39].Duplicate || state.Counts.History == 0 {
+		t.Errorf("this test tells little: %+v, %+v, %+v", answers[21], answers[39], state.Counts)
+	}
 }
 
 func TestPausedTriggersMarkDue(t *testing.T) {

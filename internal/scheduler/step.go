@@ -78,7 +78,7 @@ func (t *step) compute(ctx context.Context) error {
 			return t.end(ctx, store.RunCancelled, "cancelled by "+cancel)
 		case t.run.Kind == store.BackfillRun && t.in.Batches.On(now):
 			return t.handOver(ctx, now.Add(stepTime))
-		case t.run.Kind == store.BatchRun && t.plan.Begun && t.in.Batches.On(now):
+		case t.run.Kind == store.BatchRun && t.in.Batches.On(now):
 			return t.end(ctx, store.RunStopped, "batches were paused")
 		}
 		if !t.plan.Begun {
