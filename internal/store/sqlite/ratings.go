@@ -77,12 +77,11 @@ func (t *tx) lockRatings(ctx context.Context, ids []string) ([]store.Rating, err
 		}
 		t.synced = true
 	}
-	known := &t.store.ratings
 	out := make([]store.Rating, 0, len(ids))
 	var unknown []string
 	for _, id := range ids {
-		if number, ok := known.numbers[id]; ok {
-			out = append(out, *cmp.Or(t.written[number], known.rows[number]))
+		if r := t.kept(id); r != nil {
+			out = append(out, *r)
 		} else {
 			unknown = append(unknown, id)
 		}
@@ -103,12 +102,23 @@ func (t *tx) lockRatings(ctx context.Context, ids []string) ([]store.Rating, err
 	return slices.CompactFunc(out, func(a, b store.Rating) bool { return a.NFT == b.NFT }), nil
 }
 
+// kept returns the row with that NFT id as this transaction knows it, nil where
+// it has to be read.
+func (t *tx) kept(id string) *store.Rating {
+	known := &t.store.ratings
+	number, ok := t.numbers[id]
+	if !ok {
+		number = known.numbers[id] // none has the number 0
+	}
+	return cmp.Or(t.written[number], known.rows[number])
+}
+
 // note remembers a row that this transaction read or wrote, until it commits.
 func (t *tx) note(r store.Rating) {
 	if t.written == nil {
-		t.written = make(map[int64]*store.Rating)
+		t.written, t.numbers = make(map[int64]*store.Rating), make(map[string]int64)
 	}
-	t.written[r.NFT] = &r
+	t.written[r.NFT], t.numbers[r.ID] = &r, r.NFT
 }
 
 // wrote notes a row that was written, if its row is known: its id and

@@ -28,6 +28,7 @@ type tx struct {
 
 	synced  bool                    // the store's kept ratings hold for this transaction
 	written map[int64]*store.Rating // rows that it read or wrote, by NFT, to be kept once it is committed
+	numbers map[string]int64        // of these, by NFT id
 }
 
 // endRaw takes back what RawTx lent. Nothing else ends with it.
