@@ -27,9 +27,9 @@ import (
 // that others wait for. Memory is bounded.
 const (
 	importFold   = 6        // times the ledger's setting
-	importFolds  = 4        // in a commit on SQLite
-	importMemory = 76 << 20 // bytes of Go's own memory; beyond, it is collected more often
-	importPages  = 8000     // set aside for what SQLite caches
+	importFolds  = 5        // in a commit on SQLite
+	importMemory = 69 << 20 // bytes of Go's own memory; beyond, it is collected more often
+	importPages  = 10000    // set aside for what SQLite caches: a commit fits in
 )
 
 type importCommand struct {

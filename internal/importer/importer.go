@@ -93,7 +93,7 @@ type Summary struct {
 }
 
 const (
-	chunkRows  = 24000   // rows that are submitted together
+	chunkRows  = 30000   // rows that are submitted together
 	chunkBytes = 4 << 20 // and how much of the file they may be
 )
 

@@ -24,7 +24,7 @@ func OpenPlain(path string) (*sql.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
-	db, err := sql.Open("sqlite", dsn(abs, commonSettings, writerSettings, url.Values{"_txlock": {"immediate"}}))
+	db, err := sql.Open("sqlite", dsn(abs, commonSettings, writerSettings(), url.Values{"_txlock": {"immediate"}}))
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}

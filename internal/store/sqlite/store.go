@@ -49,28 +49,33 @@ var (
 		"_dqs":          {"0"},
 		"_error_rc":     {"1"},
 	}
-	// SQLite's default, a checkpoint after 1,000 pages, would come with every
-	// commit of 500 votes (they change about that many) and write the hot pages
-	// anew each time. At 16,000 (64 MB) such a commit took 30 % less time, and
-	// the WAL is still short enough to be read again after a crash.
-	writerSettings = url.Values{
+	readerSettings = url.Values{
+		"_query_only": {"1"},
+		"_pragma":     {"mmap_size(0)", "cache_size(-4096)", "temp_store(MEMORY)"},
+	}
+)
+
+// writerSettings are those of a writing connection.
+//
+// SQLite's default, a checkpoint after 1,000 pages, would come with every
+// commit of 500 votes (they change about that many) and write the hot pages
+// anew each time. At 16,000 (64 MB) such a commit took 30 % less time, and
+// the WAL is still short enough to be read again after a crash.
+func writerSettings() url.Values {
+	return url.Values{
 		"_journal_mode": {"WAL"},
 		"_synchronous":  {"FULL"},
 		"_pragma": {
 			"fullfsync(1)", // where fsync does not reach the disk's platter
 			"checkpoint_fullfsync(1)",
 			"mmap_size(0)",
-			"cache_size(-28672)", // KiB
+			writerCache(),
 			"wal_autocheckpoint(16000)",
 			"journal_size_limit(67108864)",
 			"temp_store(MEMORY)",
 		},
 	}
-	readerSettings = url.Values{
-		"_query_only": {"1"},
-		"_pragma":     {"mmap_size(0)", "cache_size(-4096)", "temp_store(MEMORY)"},
-	}
-)
+}
 
 // Store is a SQLite file. It implements store.Store.
 type Store struct {
@@ -110,7 +115,7 @@ func open(ctx context.Context, path string, more url.Values) (*Store, error) {
 		return nil, fmt.Errorf("opening %s: %w: %s is not a folder", path, store.ErrUnavailable, filepath.Dir(abs))
 	}
 	s := &Store{path: abs}
-	if s.writer, err = s.connect(&s.writers, commonSettings, writerSettings, more); err != nil {
+	if s.writer, err = s.connect(&s.writers, commonSettings, writerSettings(), more); err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
 	s.writer.SetMaxOpenConns(1)
