@@ -399,8 +399,14 @@ func TestBackfillOfACollectionAndCancel(t *testing.T) {
 // pauseSchedule keeps batches from running; backfills must not be affected.
 func (w *world) pauseSchedule() {
 	w.batch.Every = 1000 * time.Hour
+	w.startBatch(1000 * time.Hour)
+}
+
+// startBatch makes the batch of this window, as a process does that dies then.
+func (w *world) startBatch(lease time.Duration) {
+	w.t.Helper()
 	if _, _, err := w.store.StartRun(context.Background(), store.Run{
-		Kind: store.BatchRun, Window: w.batch.Current(time.Now()).Name(), State: store.RunRunning, Plan: "{}", CreatedAt: time.Now().UTC(), LeaseUntil: time.Now().Add(1000 * time.Hour).UTC(),
+		Kind: store.BatchRun, Window: w.batch.Current(time.Now()).Name(), State: store.RunRunning, Plan: "{}", CreatedAt: time.Now().UTC(), LeaseUntil: time.Now().Add(lease).UTC(),
 	}, store.Activity{At: time.Now().UTC(), Kind: store.RunStarted}); err != nil {
 		w.t.Fatal(err)
 	}
@@ -820,6 +826,20 @@ func TestChunkThatOutlastsItsLeaseShrinks(t *testing.T) {
 		w.stop(a)
 		if n := w.scored(); n != 40 {
 			t.Errorf("%d scored, want 40: %+v", n, w.runs(store.BatchRun)[0])
+		}
+	})
+}
+
+// A batch that another process began to make, and a pause before it computed.
+func TestPauseStopsTheBatchBeforeItsFirstNFT(t *testing.T) {
+	inWorld(t, 20, func(w *world) {
+		w.pause(settings.Pause{Since: time.Now(), Reason: "now"})
+		w.startBatch(time.Second)
+		a, _ := w.process("a")
+		time.Sleep(5 * time.Minute)
+		w.stop(a)
+		if r := w.runs(store.BatchRun)[0]; r.State != store.RunStopped || r.StopReason != "batches were paused" || r.Done != 0 || w.scored() != 0 {
+			t.Errorf("%d scored, %+v", w.scored(), r)
 		}
 	})
 }
